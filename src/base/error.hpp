@@ -1,0 +1,41 @@
+#pragma once
+
+#include <source_location>
+#include <stdexcept>
+#include <string>
+
+namespace fedselect {
+
+/// Exit codes of the program; documented in docs/user-guide.md.
+enum ExitCode : int {
+  kExitSuccess = 0,
+  kExitFailure = 1,      ///< a failure of the machine or of the program
+  kExitBadInput = 2,     ///< config, data, command line or environment is wrong; nothing was written
+  kExitInterrupted = 75  ///< stopped by a signal; what was finished is on disk
+};
+
+/// The user's input is wrong. The text says what is wrong, where, and what to do.
+class InputError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The machine, a library or a peer failed (disk, MPI, HDF5).
+class SystemError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Checks the user's input, always. Throws InputError(message) if `holds` is false.
+/// Where the text costs something to build, write `if (!holds) throw InputError(...)`.
+void require(bool holds, const std::string& message);
+
+/// Checks our own reasoning, in builds without NDEBUG. A failure is a bug of this program.
+#ifdef NDEBUG
+inline void expect(bool /*holds*/, const char* /*claim*/) {}
+#else
+void expect(bool holds, const char* claim,
+            std::source_location where = std::source_location::current());
+#endif
+
+}  // namespace fedselect

@@ -1,0 +1,85 @@
+#pragma once
+
+#include "base/aligned.hpp"
+#include "ops/cpu/kernels.hpp"
+#include "ops/ops.hpp"
+
+namespace fedselect::ops::cpu {
+
+/// The op set on one thread of a CPU. Clients of a group are processed one after another.
+///
+/// Scratch memory grows to what the largest call needed and is then reused: no allocation in the steady state.
+/// Layer ops stand in cpu_layers.cpp, ops on parameter vectors in cpu_parameters.cpp.
+class CpuOps final : public Ops {
+ public:
+  explicit CpuOps(Isa isa = best_isa());
+
+  std::string device() const override;
+
+  std::shared_ptr<void> allocate(std::size_t bytes) override;
+  void upload(void* device, const void* host, std::size_t bytes) override;
+  void download(void* host, const void* device, std::size_t bytes) override;
+  void copy(void* to, const void* from, std::size_t bytes) override;
+  void zero(void* device, std::size_t bytes) override;
+
+  void gather_batch(const Group& group, const SampleSource& source,
+                    Grouped<const std::int32_t> indices, Values x,
+                    Grouped<std::int32_t> y) override;
+  void conv_forward(const Group& group, const ConvShape& shape, ConstValues x, ConstValues weight,
+                    ConstValues bias, Values y) override;
+  void conv_backward(const Group& group, const ConvShape& shape, ConstValues x, ConstValues weight,
+                     ConstValues dy, Values dx, Values dweight, Values dbias) override;
+  void linear_forward(const Group& group, const LinearShape& shape, ConstValues x,
+                      ConstValues weight, ConstValues bias, Values y) override;
+  void linear_backward(const Group& group, const LinearShape& shape, ConstValues x,
+                       ConstValues weight, ConstValues dy, Values dx, Values dweight,
+                       Values dbias) override;
+  void max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
+                        Grouped<std::uint8_t> argmax) override;
+  void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
+                         Grouped<const std::uint8_t> argmax, Values dx) override;
+  void relu_forward(const Group& group, std::size_t size, Values x) override;
+  void relu_backward(const Group& group, std::size_t size, ConstValues y, Values dy) override;
+  void channels_first(const Group& group, const ImageShape& shape, ConstValues x,
+                      Values y) override;
+  void channels_last(const Group& group, const ImageShape& shape, ConstValues x,
+                     Values y) override;
+  void cross_entropy(const Group& group, int classes, ConstValues logits,
+                     Grouped<const std::int32_t> labels, Values dlogits, std::span<double> loss,
+                     std::span<std::int32_t> correct) override;
+
+  void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
+                std::span<const float> scale, Values theta, ConstValues gradient, Values velocity,
+                ConstBits mask) override;
+  void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
+                    std::span<double> out) override;
+  void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
+                    ConstValues anchor, Values gradient) override;
+  void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
+                        ConstValues reference, Values out) override;
+  void count_bits(const Group& group, std::span<const Range> ranges, ConstBits bits,
+                  std::span<std::int64_t> counts) override;
+  void select_top(const Group& group, std::span<const Range> ranges,
+                  std::span<const std::int64_t> counts, Ties ties, bool skip_zero,
+                  ConstValues score, ConstBits eligible, Bits chosen) override;
+  std::ptrdiff_t accumulate(const Group& group, std::size_t size, const FixedPoint& fixed,
+                            std::span<const std::uint32_t> weights, ConstValues theta,
+                            ConstBits mask, const SumView& sum) override;
+  void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
+              float* global) override;
+  void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask, Values packed,
+            std::span<std::size_t> counts) override;
+  void unpack(const Group& group, std::size_t size, ConstValues packed, ConstBits mask,
+              Values theta) override;
+
+ private:
+  /// 64-byte aligned scratch of at least `floats`, unspecified content, valid until the next call.
+  float* scratch(std::size_t floats);
+
+  const LayerKernels& layers_;
+  const ParameterKernels& parameters_;
+  Isa isa_;
+  AlignedVector<float> scratch_;
+};
+
+}  // namespace fedselect::ops::cpu

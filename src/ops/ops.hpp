@@ -1,0 +1,210 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bits.hpp"
+#include "ops/shapes.hpp"
+
+namespace fedselect::ops {
+
+/// The same array of every client of a group: client g's starts at `data + g * stride`.
+template <class T>
+struct Grouped {
+  T* data = nullptr;
+  std::ptrdiff_t stride = 0;
+
+  T* operator[](int g) const { return data + g * stride; }
+  explicit operator bool() const { return data != nullptr; }
+  operator Grouped<const T>() const { return {data, stride}; }  // NOLINT(google-explicit-constructor)
+  /// The part that starts `offset` elements into each client's array.
+  Grouped at(std::size_t offset) const {
+    return {data == nullptr ? nullptr : data + offset, stride};
+  }
+};
+
+using Values = Grouped<float>;
+using ConstValues = Grouped<const float>;
+using Bits = Grouped<Word>;
+using ConstBits = Grouped<const Word>;
+
+/// Clients trained side by side on one device, and how many samples each brings to this step.
+/// A client with 0 samples sits the step out: nothing of it is read or written.
+struct Group {
+  std::span<const int> samples;
+
+  int size() const { return static_cast<int>(samples.size()); }
+};
+
+/// A run of indices of the parameter vector. `begin` is a multiple of 64, so its bits start a word.
+struct Range {
+  std::size_t begin = 0;
+  std::size_t size = 0;
+};
+
+/// Which indices a step may change, by the client's mask (1 = personal).
+enum class Scope { all, shared, personal };
+
+/// v <- momentum v + (s g + weight_decay theta); theta <- theta - rate v, at the indices in scope.
+/// Source: torch.optim.SGD (dampening 0, no Nesterov). s is the client's gradient scale (clipping).
+struct SgdRule {
+  float rate = 0;
+  float momentum = 0;
+  float weight_decay = 0;
+  Scope scope = Scope::all;
+};
+
+/// Which of the eligible indices a selection takes when scores tie or vanish.
+enum class Ties {
+  exact,      ///< exactly as many as asked for, lower index first
+  threshold,  ///< every index whose score reaches that of the last one asked for
+};
+
+/// Fixed-point form of the shared sums: a value v of integer weight w adds w * round(v * 2^fraction_bits).
+///
+/// |v| must stay below kMagnitudeLimit. `two_words`: the total weight is so large that 64 bits can't hold
+/// the sum; each product is then split into a low word of 32 bits and a high word, summed apart.
+struct FixedPoint {
+  static constexpr int kMagnitudeBits = 12;
+  static constexpr float kMagnitudeLimit = 1 << kMagnitudeBits;
+
+  int fraction_bits = 0;
+  bool two_words = false;
+};
+
+/// The sums to which clients add. high is null unless two_words.
+struct SumView {
+  std::int64_t* low = nullptr;
+  std::int64_t* high = nullptr;
+  std::uint32_t* weight = nullptr;  ///< per index: total weight of its sharers
+};
+
+/// The op set of a device: everything that training, selection and aggregation do to arrays.
+///
+/// Every op takes the clients of a group at once. Arrays live in the device's memory; `Group`, `Range`,
+/// counts and results named "host" live in the host's. Images are channels-last: [sample][row][column][channel];
+/// matrices are row-major. A null `Values` among the outputs of a backward op means "not wanted".
+/// A device that lacks an op throws std::logic_error("... not built"); none falls back in silence.
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  Ops() = default;
+  Ops(const Ops&) = delete;
+  Ops& operator=(const Ops&) = delete;
+
+  /// The device in words, for the log and the manifest: "cpu (AVX-512)".
+  virtual std::string device() const = 0;
+
+  // Memory
+
+  /// Zeroed device memory, aligned to 64 bytes; freed by the deleter.
+  virtual std::shared_ptr<void> allocate(std::size_t bytes) = 0;
+  virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void download(void* host, const void* device, std::size_t bytes) = 0;
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void zero(void* device, std::size_t bytes) = 0;
+
+  // Batches
+
+  /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the samples of each client.
+  virtual void gather_batch(const Group& group, const SampleSource& source,
+                            Grouped<const std::int32_t> indices, Values x,
+                            Grouped<std::int32_t> y) = 0;
+
+  // Layers: forward and backward
+
+  /// y = conv(x, weight) + bias; weight [out][in][kernel][kernel] as PyTorch stores it.
+  virtual void conv_forward(const Group& group, const ConvShape& shape, ConstValues x,
+                            ConstValues weight, ConstValues bias, Values y) = 0;
+  /// Writes dx, dweight and dbias from dy.
+  virtual void conv_backward(const Group& group, const ConvShape& shape, ConstValues x,
+                             ConstValues weight, ConstValues dy, Values dx, Values dweight,
+                             Values dbias) = 0;
+
+  /// y = x weight^T + bias; weight [out][in] as PyTorch stores it.
+  virtual void linear_forward(const Group& group, const LinearShape& shape, ConstValues x,
+                              ConstValues weight, ConstValues bias, Values y) = 0;
+  /// Writes dx, dweight and dbias from dy.
+  virtual void linear_backward(const Group& group, const LinearShape& shape, ConstValues x,
+                               ConstValues weight, ConstValues dy, Values dx, Values dweight,
+                               Values dbias) = 0;
+
+  /// Maximum over windows of `window` x `window`, stride `window`; `argmax` says which of the window's cells won
+  /// (row-major, first of equals).
+  virtual void max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
+                                Grouped<std::uint8_t> argmax) = 0;
+  virtual void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
+                                 Grouped<const std::uint8_t> argmax, Values dx) = 0;
+
+  /// x <- max(x, 0), `size` values a sample.
+  virtual void relu_forward(const Group& group, std::size_t size, Values x) = 0;
+  /// dy <- dy where y > 0, else 0. y: what relu_forward left.
+  virtual void relu_backward(const Group& group, std::size_t size, ConstValues y, Values dy) = 0;
+
+  /// [row][column][channel] -> [channel][row][column], the order in which PyTorch flattens an image.
+  virtual void channels_first(const Group& group, const ImageShape& shape, ConstValues x,
+                              Values y) = 0;
+  /// The inverse of channels_first.
+  virtual void channels_last(const Group& group, const ImageShape& shape, ConstValues x,
+                             Values y) = 0;
+
+  /// Softmax cross-entropy. dlogits (if wanted): gradient of the mean loss over the client's samples.
+  /// host loss[g]: sum over the samples; host correct[g]: samples whose largest logit (first of equals) is the label.
+  virtual void cross_entropy(const Group& group, int classes, ConstValues logits,
+                             Grouped<const std::int32_t> labels, Values dlogits,
+                             std::span<double> loss, std::span<std::int32_t> correct) = 0;
+
+  // Optimizer. `size` is the padded length of the parameter vector.
+
+  /// One SGD step. scale[g] (host) multiplies the gradient; velocity is null without momentum; mask is null for Scope::all.
+  virtual void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
+                        std::span<const float> scale, Values theta, ConstValues gradient,
+                        Values velocity, ConstBits mask) = 0;
+  /// host out[g] = sum of squares of each client's values in the ranges, in double precision.
+  virtual void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
+                            std::span<double> out) = 0;
+  /// gradient += lambda (theta - anchor).
+  virtual void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
+                            ConstValues anchor, Values gradient) = 0;
+
+  // Selection of personal parameters
+
+  /// out = |theta - reference|.
+  virtual void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
+                                ConstValues reference, Values out) = 0;
+  /// host counts[g * ranges.size() + r] = bits set in range r of client g.
+  virtual void count_bits(const Group& group, std::span<const Range> ranges, ConstBits bits,
+                          std::span<std::int64_t> counts) = 0;
+  /// For each client g and range r: chosen <- the counts[g * ranges.size() + r] eligible indices with the largest
+  /// scores (fewer if fewer are eligible), lower index first among equals, or by `ties`. `skip_zero`: an index whose score is 0 is never taken.
+  /// Bits of `chosen` outside the ranges are left alone. Scores are >= 0.
+  /// Throws InputError naming client and range if an eligible score is not a number.
+  virtual void select_top(const Group& group, std::span<const Range> ranges,
+                          std::span<const std::int64_t> counts, Ties ties, bool skip_zero,
+                          ConstValues score, ConstBits eligible, Bits chosen) = 0;
+
+  // Aggregation and the store
+
+  /// Adds each client's shared values (mask 0; all without a mask) to the sums, weights[g] (host) times; 0 leaves a client out.
+  /// Returns -1, or g * size + the index of the first value that is not below FixedPoint::kMagnitudeLimit.
+  virtual std::ptrdiff_t accumulate(const Group& group, std::size_t size, const FixedPoint& fixed,
+                                    std::span<const std::uint32_t> weights, ConstValues theta,
+                                    ConstBits mask, const SumView& sum) = 0;
+  /// global <- sum / weight where weight > 0; elsewhere it keeps its value.
+  virtual void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
+                      float* global) = 0;
+  /// packed <- the values where the mask is 1, in index order. Returns how many, per client, in host counts.
+  virtual void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask,
+                    Values packed, std::span<std::size_t> counts) = 0;
+  /// theta <- packed values where the mask is 1; elsewhere it keeps its value.
+  virtual void unpack(const Group& group, std::size_t size, ConstValues packed, ConstBits mask,
+                      Values theta) = 0;
+};
+
+/// The CPU's op set: one thread, the widest vectors that this processor has.
+std::unique_ptr<Ops> make_cpu_ops();
+
+}  // namespace fedselect::ops
