@@ -1,0 +1,204 @@
+#include <mpi.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "comm/communicator.hpp"
+
+namespace fedselect {
+
+namespace {
+
+void check_mpi(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  int rank = -1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  throw SystemError(fmt::format("{} failed on rank {}: {}", call, rank, text.data()));
+}
+#define FEDSELECT_CHECK_MPI(call) check_mpi(call, #call)
+
+/// MPI counts are int: longer messages go in pieces of this many elements.
+constexpr std::size_t kPiece = std::size_t{1} << 28;
+constexpr int kTag = 1;
+
+template <class Action>
+void in_pieces(std::size_t n, const Action& action) {
+  for (std::size_t begin = 0; begin < n; begin += kPiece)
+    action(begin, static_cast<int>(std::min(kPiece, n - begin)));
+}
+
+/// A window of node-shared memory; freed collectively when the last user on each rank lets go.
+class SharedWindow {
+ public:
+  SharedWindow(MPI_Comm node, std::size_t bytes) {
+    int node_rank = 0;
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node, &node_rank));
+    const auto mine = static_cast<MPI_Aint>(node_rank == 0 ? bytes : 0);
+    void* base = nullptr;
+    FEDSELECT_CHECK_MPI(
+        MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, node, static_cast<void*>(&base), &window_));
+    MPI_Aint size = 0;
+    int unit = 0;
+    FEDSELECT_CHECK_MPI(
+        MPI_Win_shared_query(window_, 0, &size, &unit, static_cast<void*>(&base)));
+    data_ = {static_cast<std::byte*>(base), bytes};
+  }
+  ~SharedWindow() {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (finalized == 0) MPI_Win_free(&window_);
+  }
+  SharedWindow(const SharedWindow&) = delete;
+  SharedWindow& operator=(const SharedWindow&) = delete;
+
+  std::span<std::byte> data() const { return data_; }
+  void fence() { FEDSELECT_CHECK_MPI(MPI_Win_fence(0, window_)); }
+
+ private:
+  MPI_Win window_ = MPI_WIN_NULL;
+  std::span<std::byte> data_;
+};
+
+class MpiCommunicator final : public Communicator {
+ public:
+  /// Borrows `comm`; owns the node communicator that it splits off.
+  explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
+    FEDSELECT_CHECK_MPI(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(comm_, &rank_));
+    FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size_));
+    FEDSELECT_CHECK_MPI(
+        MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_));
+  }
+  ~MpiCommunicator() override { MPI_Comm_free(&node_); }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  void barrier() override { FEDSELECT_CHECK_MPI(MPI_Barrier(comm_)); }
+
+  void all_reduce_sum(std::span<std::int64_t> values) override { sum(values, MPI_INT64_T); }
+  void all_reduce_sum(std::span<std::uint32_t> values) override { sum(values, MPI_UINT32_T); }
+
+  std::int64_t all_reduce_min(std::int64_t value) override {
+    FEDSELECT_CHECK_MPI(
+        MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, comm_));
+    return value;
+  }
+
+  void broadcast(std::vector<std::byte>& bytes, int root) override {
+    std::uint64_t n = bytes.size();
+    FEDSELECT_CHECK_MPI(MPI_Bcast(&n, 1, MPI_UINT64_T, root, comm_));
+    bytes.resize(n);
+    in_pieces(n, [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(MPI_Bcast(bytes.data() + begin, count, MPI_BYTE, root, comm_));
+    });
+  }
+
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes) override {
+    std::vector<std::vector<std::byte>> all;
+    if (!is_root()) {
+      send(bytes, 0);
+      return all;
+    }
+    all.reserve(static_cast<std::size_t>(size_));
+    all.emplace_back(bytes.begin(), bytes.end());
+    for (int from = 1; from < size_; ++from) all.push_back(receive(from));
+    return all;
+  }
+
+  void send(std::span<const std::byte> bytes, int to) override {
+    std::uint64_t n = bytes.size();
+    FEDSELECT_CHECK_MPI(MPI_Send(&n, 1, MPI_UINT64_T, to, kTag, comm_));
+    in_pieces(n, [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(MPI_Send(bytes.data() + begin, count, MPI_BYTE, to, kTag, comm_));
+    });
+  }
+
+  std::vector<std::byte> receive(int from) override {
+    std::uint64_t n = 0;
+    FEDSELECT_CHECK_MPI(
+        MPI_Recv(&n, 1, MPI_UINT64_T, from, kTag, comm_, MPI_STATUS_IGNORE));
+    std::vector<std::byte> bytes(n);
+    in_pieces(n, [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(
+          MPI_Recv(bytes.data() + begin, count, MPI_BYTE, from, kTag, comm_, MPI_STATUS_IGNORE));
+    });
+    return bytes;
+  }
+
+  std::shared_ptr<const std::byte> share_on_node(
+      std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
+    auto window = std::make_shared<SharedWindow>(node_, bytes);
+    int node_rank = 0;
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node_, &node_rank));
+    window->fence();
+    agree(*this, [&] {
+      if (node_rank == 0) fill(window->data());
+    });
+    window->fence();
+    return {window, window->data().data()};
+  }
+
+  std::vector<std::string> host_names() override {
+    std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
+    int length = 0;
+    FEDSELECT_CHECK_MPI(MPI_Get_processor_name(name.data(), &length));
+    const auto chars = std::span(name).first(static_cast<std::size_t>(length));
+    const auto all = gather(std::as_bytes(chars));
+    std::vector<std::string> names;
+    names.reserve(all.size());
+    for (const auto& bytes : all)
+      names.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return names;
+  }
+
+  [[noreturn]] void abort(int exit_code) override {
+    MPI_Abort(comm_, exit_code);
+    std::abort();
+  }
+
+ private:
+  template <class T>
+  void sum(std::span<T> values, MPI_Datatype type) {
+    if (size_ == 1) return;
+    in_pieces(values.size(), [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(
+          MPI_Allreduce(MPI_IN_PLACE, values.data() + begin, count, type, MPI_SUM, comm_));
+    });
+  }
+
+  MPI_Comm comm_;
+  MPI_Comm node_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+}  // namespace
+
+MpiSession::MpiSession(int& argc, char**& argv) {
+  FEDSELECT_CHECK_MPI(MPI_Init(&argc, &argv));
+  world_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
+}
+
+MpiSession::~MpiSession() {
+  world_.reset();
+  MPI_Finalize();
+}
+
+std::string mpi_library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);
+  const std::string version(text.data());
+  return version.substr(0, version.find(','));
+}
+
+}  // namespace fedselect
