@@ -175,6 +175,12 @@ class Ops {
   /// out = |theta - reference|.
   virtual void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
                                 ConstValues reference, Values out) = 0;
+  /// out = a and not b, word by word. `out` may be one of them.
+  virtual void bits_and_not(const Group& group, std::size_t words, ConstBits a, ConstBits b,
+                            Bits out) = 0;
+  /// out = a or b, word by word. `out` may be one of them.
+  virtual void bits_or(const Group& group, std::size_t words, ConstBits a, ConstBits b,
+                       Bits out) = 0;
   /// host counts[g * ranges.size() + r] = bits set in range r of client g.
   virtual void count_bits(const Group& group, std::span<const Range> ranges, ConstBits bits,
                           std::span<std::int64_t> counts) = 0;

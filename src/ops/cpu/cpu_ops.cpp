@@ -52,6 +52,17 @@ void CpuOps::zero(void* device, std::size_t bytes) {
   if (bytes != 0) std::memset(device, 0, bytes);
 }
 
+void CpuOps::bits_and_not(const Group& group, std::size_t words, ConstBits a, ConstBits b,
+                          Bits out) {
+  for (int g = 0; g < group.size(); ++g)
+    for (std::size_t w = 0; w < words; ++w) out[g][w] = a[g][w] & ~b[g][w];
+}
+
+void CpuOps::bits_or(const Group& group, std::size_t words, ConstBits a, ConstBits b, Bits out) {
+  for (int g = 0; g < group.size(); ++g)
+    for (std::size_t w = 0; w < words; ++w) out[g][w] = a[g][w] | b[g][w];
+}
+
 float* CpuOps::scratch(std::size_t floats) {
   if (scratch_.size() < floats) scratch_.resize(floats);
   return scratch_.data();

@@ -57,6 +57,9 @@ class CpuOps final : public Ops {
                     ConstValues anchor, Values gradient) override;
   void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
                         ConstValues reference, Values out) override;
+  void bits_and_not(const Group& group, std::size_t words, ConstBits a, ConstBits b,
+                    Bits out) override;
+  void bits_or(const Group& group, std::size_t words, ConstBits a, ConstBits b, Bits out) override;
   void count_bits(const Group& group, std::span<const Range> ranges, ConstBits bits,
                   std::span<std::int64_t> counts) override;
   void select_top(const Group& group, std::span<const Range> ranges,
