@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fedselect::ops::cpu {
+
+/// The shape of a convolution of one client's samples, spelled out (kernels call no inline function
+/// from outside).
+struct Conv {
+  std::ptrdiff_t samples, height, width, channels;
+  std::ptrdiff_t out_height, out_width, out_channels;
+  std::ptrdiff_t kernel, stride, padding;
+};
+
+struct Linear {
+  std::ptrdiff_t samples, in, out;
+};
+
+struct Pool {
+  std::ptrdiff_t samples, height, width, channels, window;
+};
+
+/// The layer kernels of one instruction set, for one client. Arrays as in ops.hpp; sizes in
+/// elements.
+struct LayerKernels {
+  /// x = pixels * scale[channel] + offset[channel], `size` values.
+  void (*normalize)(const std::uint8_t* pixels, std::ptrdiff_t size, std::ptrdiff_t channels,
+                    const float* scale, const float* offset, float* x);
+
+  /// Floats of scratch that the convolution's forward and backward passes need.
+  std::ptrdiff_t (*conv_scratch)(const Conv& shape);
+  void (*conv_forward)(const Conv& shape, const float* x, const float* weight, const float* bias,
+                       float* y, float* scratch);
+  void (*conv_backward)(const Conv& shape, const float* x, const float* weight, const float* dy,
+                        float* dx, float* dweight, float* dbias, float* scratch);
+
+  std::ptrdiff_t (*linear_scratch)(const Linear& shape);
+  void (*linear_forward)(const Linear& shape, const float* x, const float* weight,
+                         const float* bias, float* y, float* scratch);
+  void (*linear_backward)(const Linear& shape, const float* x, const float* weight, const float* dy,
+                          float* dx, float* dweight, float* dbias);
+
+  void (*max_pool_forward)(const Pool& shape, const float* x, float* y, std::uint8_t* argmax);
+  void (*max_pool_backward)(const Pool& shape, const float* dy, const std::uint8_t* argmax,
+                            float* dx);
+  void (*relu_forward)(std::ptrdiff_t size, float* x);
+  void (*relu_backward)(std::ptrdiff_t size, const float* y, float* dy);
+
+  /// to[column][row] = from[row][column].
+  void (*transpose)(const float* from, std::ptrdiff_t rows, std::ptrdiff_t columns, float* to);
+};
+
+}  // namespace fedselect::ops::cpu
