@@ -1,0 +1,140 @@
+#include "data/idx.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace fedselect {
+
+namespace {
+
+constexpr std::size_t kMagicBytes = 4;
+constexpr std::size_t kLengthBytes = 4;
+constexpr unsigned kUnsignedByte = 8;           // IDX's code of the value type
+constexpr std::size_t kDeflateRatio = 1032;     // deflate never packs tighter than this
+constexpr unsigned kBufferBytes = 1U << 18;     // what zlib reads at once
+constexpr std::size_t kPieceBytes = 1U << 30U;  // zlib counts in int
+constexpr std::string_view kFetchAgain = "fetch it again, or set data.path to another folder";
+
+std::string join(const std::vector<std::size_t>& lengths) {
+  return fmt::format("{}", fmt::join(lengths, " x "));
+}
+
+}  // namespace
+
+void IdxReader::Close::operator()(gzFile_s* stream) const { gzclose_r(stream); }
+
+IdxReader::IdxReader(std::filesystem::path file, std::size_t axes) : file_(std::move(file)) {
+  if (std::filesystem::is_directory(file_)) refuse("is a folder", "put an IDX file in its place");
+  errno = 0;
+  stream_.reset(gzopen(file_.c_str(), "rb"));
+  if (!stream_)
+    refuse(fmt::format("can't be opened ({})", std::generic_category().message(errno)),
+           "make it readable, or set data.path to another folder");
+  gzbuffer(stream_.get(), kBufferBytes);
+  read_magic(axes);
+  read_lengths(axes);
+}
+
+void IdxReader::read_magic(std::size_t axes) {
+  std::array<std::byte, kMagicBytes> magic{};
+  const auto found = read(magic);
+  if (found == 0) refuse("is empty", kFetchAgain);
+  if (found < kMagicBytes) refuse("ends within its header", kFetchAgain);
+  const std::array<std::byte, kMagicBytes> wanted{
+      std::byte{0}, std::byte{0}, std::byte{kUnsignedByte}, static_cast<std::byte>(axes)};
+  if (magic != wanted)
+    refuse(fmt::format("is no IDX file of unsigned bytes with {} axes (it begins with bytes "
+                       "{:02x}, not {:02x})",
+                       axes, fmt::join(magic, " "), fmt::join(wanted, " ")),
+           "put the right file in its place, or set data.path to another folder");
+}
+
+void IdxReader::read_lengths(std::size_t axes) {
+  for (std::size_t axis = 0; axis < axes; ++axis) {
+    std::array<std::byte, kLengthBytes> digits{};
+    if (read(digits) < kLengthBytes) refuse("ends within its header", kFetchAgain);
+    std::size_t length = 0;
+    for (const auto digit : digits) length = length << 8U | std::to_integer<std::size_t>(digit);
+    lengths_.push_back(length);
+  }
+  // The file's size bounds what it can hold, so that a wrong header can't ask for terabytes.
+  const auto bytes = static_cast<std::size_t>(std::filesystem::file_size(file_));
+  const bool plain = gzdirect(stream_.get()) == 1;
+  const auto most = plain ? bytes - kMagicBytes - axes * kLengthBytes : bytes * kDeflateRatio;
+  for (const auto length : lengths_) {
+    if (length == 0)
+      refuse(fmt::format("holds no values (its header says {})", join(lengths_)), kFetchAgain);
+    if (size_ > most / length)
+      refuse(fmt::format("can't hold the {} values that its header announces (it has only {} "
+                         "bytes: truncated or damaged)",
+                         join(lengths_), bytes),
+             kFetchAgain);
+    size_ *= length;
+  }
+}
+
+void IdxReader::read_values(std::span<std::byte> values) {
+  expect(values.size() == size_, "room for all values");
+  const auto found = read(values);
+  if (found < size_)
+    refuse(fmt::format("is truncated (it ends after {} of {} values)", found, join(lengths_)),
+           kFetchAgain);
+  // Looking past the end also makes zlib compare the checksum.
+  std::byte beyond{};
+  if (read({&beyond, 1}) != 0)
+    refuse(fmt::format("goes on after the {} values that its header announces", join(lengths_)),
+           kFetchAgain);
+}
+
+/// Reads until `bytes` is full or the file ends; the number of bytes read.
+std::size_t IdxReader::read(std::span<std::byte> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const auto piece = std::min(bytes.size() - done, kPieceBytes);
+    const int found = gzread(stream_.get(), bytes.data() + done, static_cast<unsigned>(piece));
+    if (found == 0) break;
+    if (found < 0) {
+      int code = Z_OK;
+      const std::string text = gzerror(stream_.get(), &code);
+      refuse(fmt::format("can't be read ({})",
+                         code == Z_ERRNO ? std::generic_category().message(errno) : text),
+             kFetchAgain);
+    }
+    done += static_cast<std::size_t>(found);
+  }
+  return done;
+}
+
+void IdxReader::refuse(std::string_view problem, std::string_view advice) const {
+  throw InputError(fmt::format("{} {}: {}", file_.string(), problem, advice));
+}
+
+std::filesystem::path find_idx(const std::filesystem::path& folder, const std::string& stem) {
+  std::error_code code;  // stays clear where the file just isn't there
+  for (const auto& name : {stem, stem + ".gz"})
+    if (std::filesystem::exists(folder / name, code)) return folder / name;
+  std::error_code ignored;
+  std::string why = "there is no such folder";
+  if (code)
+    why = code.message();
+  else if (std::filesystem::is_directory(folder, ignored))
+    why = "neither it nor its .gz is there";
+  throw InputError(fmt::format(
+      "{} is missing ({}): install Debian's package dataset-fashion-mnist, or set data.path to a "
+      "folder that holds {{train,t10k}}-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz",
+      (folder / stem).string(), why));
+}
+
+}  // namespace fedselect
