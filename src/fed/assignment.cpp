@@ -1,0 +1,49 @@
+#include "fed/assignment.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <queue>
+#include <utility>
+
+#include "base/random.hpp"
+
+namespace fedselect {
+
+std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
+                             std::size_t clients, int round) {
+  std::vector<int> ids(clients);
+  std::iota(ids.begin(), ids.end(), 0);
+  // K N is meant in decimal: 0.3 of 10 clients are 3, though 0.3 * 10 < 3 could round below.
+  const double share = config.participation * static_cast<double>(clients);
+  const auto n = std::clamp(static_cast<std::size_t>(std::floor(share + 1e-9)), std::size_t{1},
+                            clients);
+  if (n == clients) return ids;
+  const int draw = config.sampling == Sampling::fixed ? 0 : round;
+  RandomStream random(seed, Purpose::cohort, 0, static_cast<std::uint32_t>(draw));
+  for (std::size_t i = 0; i < n; ++i) std::swap(ids[i], ids[i + random.below(clients - i)]);
+  ids.resize(n);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::vector<int> assign_shards(std::span<const double> work, int ranks) {
+  std::vector<std::size_t> order(work.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return work[a] > work[b]; });
+  using Load = std::pair<double, int>;
+  std::priority_queue<Load, std::vector<Load>, std::greater<>> least;
+  for (int rank = 0; rank < ranks; ++rank) least.emplace(0, rank);
+  std::vector<int> rank_of(work.size());
+  for (const std::size_t client : order) {
+    auto [load, rank] = least.top();
+    least.pop();
+    rank_of[client] = rank;
+    least.emplace(load + work[client], rank);
+  }
+  return rank_of;
+}
+
+}  // namespace fedselect

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/bits.hpp"
+#include "model/parameter_layout.hpp"
+
+namespace fedselect {
+
+/// Which parameters of a client are personal, at rest on the host: one bit per value of the padded vector, 1 = personal.
+///
+/// Padding bits are 0. Immutable once made, so clients with the same rule share one object.
+class Mask {
+ public:
+  /// Words as the ops leave them; words.size() == layout.words().
+  explicit Mask(std::vector<Word> words) : words_(std::move(words)) {}
+
+  std::span<const Word> words() const { return words_; }
+  /// Number of personal parameters.
+  std::size_t count() const { return count_bits(words_.data(), words_.size() * kWordBits); }
+
+  /// Personal: the tensors for which `rule(tensor)` holds, whole.
+  template <class Rule>
+  static std::shared_ptr<const Mask> of_tensors(const ParameterLayout& layout, const Rule& rule) {
+    std::vector<Word> words(layout.words(), 0);
+    for (const Tensor& tensor : layout.tensors())
+      if (rule(tensor)) fill(words, tensor.range);
+    return std::make_shared<const Mask>(std::move(words));
+  }
+
+ private:
+  static void fill(std::vector<Word>& words, const ops::Range& range);
+
+  std::vector<Word> words_;
+};
+
+/// A mask that may be shared between clients; null: nothing is personal.
+using MaskPtr = std::shared_ptr<const Mask>;
+
+}  // namespace fedselect

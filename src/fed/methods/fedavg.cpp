@@ -1,0 +1,45 @@
+#include "fed/methods.hpp"
+
+namespace fedselect {
+
+namespace {
+
+/// Nothing is personal: P passes from the global model. Source: McMahan et al., AISTATS 2017, algorithm 1.
+class FedAvg : public Algorithm {
+ public:
+  void describe(Fields& fields) override {
+    fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
+  }
+  void client_step(ClientGroup& /*clients*/, Trainer& trainer,
+                   std::int64_t passes) const override {
+    trainer.passes(passes, Scope::all);
+  }
+  Weighting weighting() const override { return weighting_; }
+
+ private:
+  Weighting weighting_ = Weighting::samples;
+};
+
+/// FedAvg whose clients train F more passes before they are tested; the global model is unchanged.
+/// Source: Cheng et al., arXiv 2108.07313.
+class FedAvgFineTuned final : public FedAvg {
+ public:
+  void describe(Fields& fields) override {
+    FedAvg::describe(fields);
+    fields.integer("fine_tune_passes", fine_tune_passes_, kCount, "F: passes before a test");
+  }
+  TestedOn tested_on() const override { return TestedOn::fine_tuned; }
+  void fine_tune(ClientGroup& /*clients*/, Trainer& trainer) const override {
+    trainer.passes(fine_tune_passes_, Scope::all);
+  }
+
+ private:
+  std::int64_t fine_tune_passes_ = 5;
+};
+
+}  // namespace
+
+std::unique_ptr<Algorithm> make_fedavg() { return std::make_unique<FedAvg>(); }
+std::unique_ptr<Algorithm> make_fedavg_ft() { return std::make_unique<FedAvgFineTuned>(); }
+
+}  // namespace fedselect

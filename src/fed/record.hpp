@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "fed/phase_clock.hpp"
+
+namespace fedselect {
+
+/// What one client did in one round. Accuracies are in [0, 1]; NaN: not measured.
+struct ClientRecord {
+  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+  std::int32_t client = 0;
+  std::uint8_t participated = 0;  ///< 0: only tested, after the broadcast
+  std::uint8_t diverged = 0;
+  double accuracy = kNone;         ///< of the method's own test
+  double accuracy_before = kNone;  ///< of the model with which the client began
+  double accuracy_after = kNone;   ///< after local training
+  double loss = kNone;             ///< mean over the samples of the local training
+  std::int64_t samples = 0;        ///< training samples of the client
+  std::int64_t gradients = 0;      ///< sample gradients computed
+  std::int64_t bytes_up = 0;
+  std::int64_t bytes_down = 0;
+};
+
+/// Where one rank's time went in one round.
+struct RankRecord {
+  PhaseSeconds seconds{};
+  double gradient_rate = 0;  ///< sample gradients a second of training
+};
+
+/// One round: on the root after gather_round(), of all clients and ranks; before, of one rank.
+struct RoundRecord {
+  int round = 0;
+  bool evaluated = false;
+  std::vector<ClientRecord> clients;  ///< after gather_round() ascending by client
+  std::vector<float> density;         ///< personal fraction after the round, [client record][tensor]
+  std::vector<RankRecord> ranks;
+};
+
+/// Collective: the records of all ranks, merged on the root; empty elsewhere.
+RoundRecord gather_round(Communicator& comm, const RoundRecord& mine);
+
+}  // namespace fedselect

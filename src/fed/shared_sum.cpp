@@ -1,0 +1,71 @@
+#include "fed/shared_sum.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
+namespace fedselect {
+
+ops::FixedPoint fixed_point_for(std::uint64_t total_weight) {
+  constexpr int kLeastFraction = 30;
+  constexpr int kSumBits = 62;
+  constexpr int kMostFraction = 40;
+  if (total_weight >> 32 != 0)
+    throw InputError(
+        fmt::format("the cohort's total weight is {} (2^32 - 1 at most): lower "
+                    "federation.participation or set weighting = \"uniform\"",
+                    total_weight));
+  const auto weight_bits = static_cast<int>(std::bit_width(total_weight));
+  const int fraction = kSumBits - ops::FixedPoint::kMagnitudeBits - weight_bits;
+  if (fraction >= kLeastFraction) return {std::min(fraction, kMostFraction), false};
+  return {kMostFraction, true};
+}
+
+SharedSum::SharedSum(ops::Ops& ops, const ParameterLayout& layout)
+    : ops_(ops),
+      layout_(layout),
+      low_(ops, 1, layout.padded_size()),
+      weight_(ops, 1, layout.padded_size()) {}
+
+void SharedSum::reset(std::uint64_t total_weight) {
+  fixed_ = fixed_point_for(total_weight);
+  if (fixed_.two_words && high_.empty()) high_ = {ops_, 1, layout_.padded_size()};
+  ops_.zero(low_.of(0), low_.count() * sizeof(std::int64_t));
+  if (fixed_.two_words) ops_.zero(high_.of(0), high_.count() * sizeof(std::int64_t));
+  ops_.zero(weight_.of(0), weight_.count() * sizeof(std::uint32_t));
+}
+
+ops::SumView SharedSum::view() const {
+  return {low_.of(0), fixed_.two_words ? high_.of(0) : nullptr, weight_.of(0)};
+}
+
+void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> weights) {
+  const auto size = layout_.padded_size();
+  const std::ptrdiff_t bad = ops_.accumulate(clients.everyone(), size, fixed_, weights,
+                                             clients.parameters(), clients.mask(), view());
+  if (bad < 0) return;
+  const auto index = static_cast<std::size_t>(bad) % size;
+  const int client = clients.clients()[static_cast<std::size_t>(bad) / size];
+  for (const Tensor& tensor : layout_.tensors())
+    if (index < tensor.range.begin + tensor.size())
+      throw SystemError(fmt::format(
+          "client {}: a value of {} reached {:g} in magnitude, more than exact aggregation holds: "
+          "lower train.lr, or set train.grad_clip",
+          client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
+}
+
+void SharedSum::all_reduce(Communicator& comm) {
+  if (comm.size() == 1) return;
+  comm.all_reduce_sum(std::span(low_.of(0), low_.count()));
+  if (fixed_.two_words) comm.all_reduce_sum(std::span(high_.of(0), high_.count()));
+  comm.all_reduce_sum(std::span(weight_.of(0), weight_.count()));
+}
+
+void SharedSum::mean(ParameterVector& global) const {
+  ops_.divide(layout_.padded_size(), fixed_, view(), global.of(0));
+}
+
+}  // namespace fedselect

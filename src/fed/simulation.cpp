@@ -1,0 +1,243 @@
+#include "fed/simulation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "fed/assignment.hpp"
+
+namespace fedselect {
+
+namespace {
+
+/// A CPU rank trains one client at a time; a GPU takes as many as fit.
+constexpr int kGroup = 1;
+constexpr std::int64_t kBytesPerValue = 4;
+
+std::vector<double> expected_work(const Partition& partition) {
+  std::vector<double> work;
+  for (const auto& indices : partition.train) work.push_back(static_cast<double>(indices.size()));
+  return work;
+}
+
+std::vector<int> hosted_by(const std::vector<int>& rank_of, int rank) {
+  std::vector<int> clients;
+  for (std::size_t k = 0; k < rank_of.size(); ++k)
+    if (rank_of[k] == rank) clients.push_back(static_cast<int>(k));
+  return clients;
+}
+
+/// Cuts a list into groups of at most kGroup clients.
+template <class Action>
+void for_each_group(const std::vector<int>& clients, const Action& action) {
+  for (std::size_t i = 0; i < clients.size(); i += kGroup)
+    action(std::span(clients).subspan(i, std::min<std::size_t>(kGroup, clients.size() - i)));
+}
+
+}  // namespace
+
+Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
+                       const Network& network, const Dataset& data, const Partition& partition,
+                       ops::Ops& ops, Communicator& comm)
+    : setup_(setup),
+      algorithm_(algorithm),
+      layout_(network.layout()),
+      partition_(partition),
+      ops_(ops),
+      comm_(comm),
+      rank_of_(assign_shards(expected_work(partition), comm.size())),
+      shard_(hosted_by(rank_of_, comm.rank())),
+      store_(partition.clients(), shard_),
+      global_(ops, 1, layout_.padded_size()),
+      group_(ops, layout_, kGroup, algorithm.vectors(), network.initial_parameters(setup.seed),
+             clock_),
+      trainer_(ops, network, setup_.train, static_cast<int>(setup.evaluate.batch), setup.seed,
+               data, partition, group_, kGroup),
+      sum_(ops, layout_),
+      broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
+  if (setup_.passes == 0) setup_.passes = setup_.train.passes;
+  const AlignedVector<float> initial = network.initial_parameters(setup.seed);
+  global_.upload(ops_, 0, std::span<const float>(initial));
+}
+
+RoundRecord Simulation::round(int t) {
+  RoundRecord record{.round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {},
+                     .ranks = {}};
+  const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
+  const auto clients = mine(cohort);
+
+  sum_.reset(total_weight(cohort));
+  for_each_group(clients, [&](std::span<const int> ids) {
+    group_.load(store_, ids, global_, t);
+    auto records = new_records();
+    if (record.evaluated) test_before(records, t);
+    train(t);
+    if (record.evaluated) test_after(records);
+    account(records);
+    aggregate();
+    group_.save(store_);
+    record.clients.insert(record.clients.end(), records.begin(), records.end());
+  });
+  {
+    const PhaseClock::Scope timed(clock_, Phase::communicate);
+    sum_.all_reduce(comm_);
+  }
+  {
+    const PhaseClock::Scope timed(clock_, Phase::aggregate);
+    algorithm_.merge(sum_, global_);
+  }
+  adopt_masks(clients, t);
+  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local)
+    test_everyone(record);
+  measure(record);
+  return record;
+}
+
+std::vector<int> Simulation::mine(const std::vector<int>& clients) const {
+  std::vector<int> hosted;
+  for (const int client : clients)
+    if (rank_of_[static_cast<std::size_t>(client)] == comm_.rank()) hosted.push_back(client);
+  return hosted;
+}
+
+std::vector<ClientRecord> Simulation::new_records() const {
+  std::vector<ClientRecord> records;
+  for (const int client : group_.clients()) {
+    const auto samples = partition_.train[static_cast<std::size_t>(client)].size();
+    records.push_back({.client = client, .participated = 1,
+                       .samples = static_cast<std::int64_t>(samples)});
+  }
+  return records;
+}
+
+std::uint32_t Simulation::weight(int client) const {
+  if (algorithm_.weighting() == Weighting::uniform) return 1;
+  return static_cast<std::uint32_t>(partition_.train[static_cast<std::size_t>(client)].size());
+}
+
+std::uint64_t Simulation::total_weight(const std::vector<int>& cohort) const {
+  std::uint64_t total = 0;
+  for (const int client : cohort) total += weight(client);
+  return total;
+}
+
+bool Simulation::evaluates_in(int t) const {
+  return (t + 1) % setup_.evaluate.every == 0 || t + 1 == setup_.rounds;
+}
+
+void Simulation::train(int t) {
+  trainer_.begin();
+  algorithm_.client_step(group_, trainer_, setup_.passes);
+  std::vector<double> norms(static_cast<std::size_t>(group_.size()));
+  ops_.squared_norm(group_.everyone(), layout_.ranges(), group_.parameters(), norms);
+  for (int g = 0; g < group_.size(); ++g) {
+    if (!std::isfinite(norms[static_cast<std::size_t>(g)])) group_.mark_diverged(g);
+    if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
+      throw SystemError(fmt::format(
+          "client {} diverged in round {} (its loss or weights are not finite): lower train.lr, set "
+          "train.grad_clip, or set train.on_divergence = \"exclude\"",
+          group_.clients()[static_cast<std::size_t>(g)], t));
+  }
+}
+
+void Simulation::aggregate() {
+  const PhaseClock::Scope timed(clock_, Phase::aggregate);
+  std::vector<std::uint32_t> weights;
+  for (int g = 0; g < group_.size(); ++g)
+    weights.push_back(
+        group_.diverged(g) ? 0 : weight(group_.clients()[static_cast<std::size_t>(g)]));
+  sum_.add(group_, weights);
+}
+
+void Simulation::test_before(std::vector<ClientRecord>& records, int t) {
+  const auto remembered = [&](const ClientRecord& record) {
+    return broadcast_accuracy_[static_cast<std::size_t>(record.client)];
+  };
+  if (broadcast_round_ == t - 1 && t > 0) {  // tested at the end of the last round
+    for (auto& record : records) record.accuracy_before = remembered(record);
+    return;
+  }
+  const auto tallies = trainer_.test();
+  for (std::size_t g = 0; g < records.size(); ++g)
+    records[g].accuracy_before = tallies[g].accuracy();
+}
+
+void Simulation::test_after(std::vector<ClientRecord>& records) {
+  const auto tallies = trainer_.test();
+  for (std::size_t g = 0; g < records.size(); ++g) {
+    records[g].accuracy_after = tallies[g].accuracy();
+    if (algorithm_.tested_on() == TestedOn::after_local)
+      records[g].accuracy = records[g].accuracy_after;
+  }
+}
+
+void Simulation::account(std::vector<ClientRecord>& records) const {
+  const auto parameters = static_cast<std::int64_t>(layout_.size());
+  for (int g = 0; g < group_.size(); ++g) {
+    ClientRecord& record = records[static_cast<std::size_t>(g)];
+    const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
+    const std::int64_t shared = parameters - group_.personal(g);
+    record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
+    record.loss = tally.mean_loss();
+    record.gradients = tally.samples;
+    record.bytes_up = kBytesPerValue * shared + (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
+    record.bytes_down = kBytesPerValue * shared;
+  }
+}
+
+void Simulation::adopt_masks(const std::vector<int>& clients, int t) {
+  std::vector<int> proposed;
+  for (const int client : clients)
+    if (store_.state(client).next_mask) proposed.push_back(client);
+  for_each_group(proposed, [&](std::span<const int> ids) {
+    group_.load(store_, ids, global_, t);
+    group_.adopt_next_masks(store_);
+    group_.save(store_);
+  });
+}
+
+void Simulation::test_everyone(RoundRecord& record) {
+  std::vector<ClientRecord> all;
+  auto next = record.clients.begin();  // ascending, as the shard is
+  for_each_group(shard_, [&](std::span<const int> ids) {
+    group_.load(store_, ids, global_, record.round);
+    trainer_.begin();
+    algorithm_.fine_tune(group_, trainer_);
+    const auto tallies = trainer_.test();
+    for (std::size_t g = 0; g < ids.size(); ++g) {
+      const bool took_part = next != record.clients.end() && next->client == ids[g];
+      all.push_back(took_part ? *next++ : ClientRecord{.client = ids[g]});
+      all.back().accuracy = tallies[g].accuracy();
+      broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
+    }
+  });
+  record.clients = std::move(all);
+  if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
+}
+
+void Simulation::measure(RoundRecord& record) {
+  std::int64_t gradients = 0;
+  for (const ClientRecord& client : record.clients) {
+    gradients += client.gradients;
+    const MaskPtr mask = store_.state(client.client).mask;
+    for (const Tensor& tensor : layout_.tensors()) {
+      const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
+      const auto personal = mask ? count_bits(words, tensor.size()) : 0;
+      record.density.push_back(static_cast<float>(static_cast<double>(personal) /
+                                                  static_cast<double>(tensor.size())));
+    }
+  }
+  const PhaseSeconds seconds = clock_.take();
+  const double training = seconds[static_cast<std::size_t>(Phase::train)];
+  record.ranks = {{seconds, training > 0 ? static_cast<double>(gradients) / training : 0}};
+}
+
+AlignedVector<float> Simulation::global_model() const {
+  AlignedVector<float> values(layout_.padded_size());
+  global_.download(ops_, 0, std::span(values));
+  return values;
+}
+
+}  // namespace fedselect

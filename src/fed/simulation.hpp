@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "data/dataset.hpp"
+#include "data/partition.hpp"
+#include "fed/algorithm.hpp"
+#include "fed/client_store.hpp"
+#include "fed/fed_config.hpp"
+#include "fed/record.hpp"
+#include "fed/shared_sum.hpp"
+#include "model/network.hpp"
+
+namespace fedselect {
+
+/// What a simulation is made of. Everything referenced must outlive it.
+struct SimulationSetup {
+  std::uint64_t seed = 0;
+  int rounds = 0;
+  TrainConfig train;
+  FederationConfig federation;
+  EvaluateConfig evaluate;
+  std::int64_t passes = 0;  ///< P of this method; 0: train.passes
+};
+
+/// One method on one federation: the global model, the shard of clients that this rank hosts, and the round.
+class Simulation {
+ public:
+  Simulation(const SimulationSetup& setup, const Algorithm& algorithm, const Network& network,
+             const Dataset& data, const Partition& partition, ops::Ops& ops, Communicator& comm);
+
+  /// Collective: runs round `t`, the next one, and returns what this rank measured.
+  RoundRecord round(int t);
+
+  /// The global model, in host memory, padded.
+  AlignedVector<float> global_model() const;
+  /// The final mask of a client that this rank hosts; null: nothing is personal.
+  MaskPtr mask(int client) const { return store_.state(client).mask; }
+  /// Rank that hosts each client.
+  const std::vector<int>& rank_of_client() const { return rank_of_; }
+  PhaseClock& clock() { return clock_; }
+
+ private:
+  std::vector<int> mine(const std::vector<int>& clients) const;
+  std::uint32_t weight(int client) const;
+  std::uint64_t total_weight(const std::vector<int>& cohort) const;
+  bool evaluates_in(int t) const;
+
+  // The verbs of the round; those without a client list act on the loaded group.
+  std::vector<ClientRecord> new_records() const;
+  void test_before(std::vector<ClientRecord>& records, int t);
+  void train(int t);
+  void test_after(std::vector<ClientRecord>& records);
+  void account(std::vector<ClientRecord>& records) const;
+  void aggregate();
+  void adopt_masks(const std::vector<int>& clients, int t);
+  void test_everyone(RoundRecord& record);
+  void measure(RoundRecord& record);
+
+  SimulationSetup setup_;
+  const Algorithm& algorithm_;
+  const ParameterLayout& layout_;
+  const Partition& partition_;
+  ops::Ops& ops_;
+  Communicator& comm_;
+
+  PhaseClock clock_;
+  std::vector<int> rank_of_;
+  std::vector<int> shard_;  ///< clients that this rank hosts, ascending
+  ClientStore store_;
+  ParameterVector global_;
+  ClientGroup group_;
+  Trainer trainer_;
+  SharedSum sum_;
+  /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it was measured.
+  std::vector<double> broadcast_accuracy_;
+  int broadcast_round_ = -1;
+};
+
+}  // namespace fedselect

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/data_config.hpp"
+#include "fed/algorithm.hpp"
+#include "fed/fed_config.hpp"
+#include "fed/methods.hpp"
+#include "model/model_config.hpp"
+
+namespace fedselect {
+
+/// One `[[method]]` of a config.
+struct MethodConfig {
+  std::string name;
+  std::string label;        ///< names the run's folder and its curves; the method's name unless given
+  std::int64_t passes = 0;  ///< P of this method; 0: train.passes
+  std::unique_ptr<Algorithm> algorithm;  ///< has read its own keys
+};
+
+/// The section [output].
+struct OutputConfig {
+  bool masks = true;  ///< write every client's final mask
+};
+
+/// An experiment: what a config file says, with every default filled in.
+struct Config {
+  std::string name = "run";
+  std::int64_t seed = 1;
+  std::int64_t rounds = 100;
+  DataConfig data;
+  ModelConfig model;
+  TrainConfig train;
+  FederationConfig federation;
+  EvaluateConfig evaluate;
+  OutputConfig output;
+  std::vector<MethodConfig> methods;
+};
+
+/// Reads a config and validates it whole. `overrides` are "key=value" of the command line, key as "train.lr", or
+/// "method.LABEL.rate" (all methods with that key: "method.rate"), value as TOML writes it (a bare word counts as a string).
+/// Throws InputError that lists every problem found: file, line, key, why, and the nearest valid key.
+Config read_config(const std::string& path, const std::vector<std::string>& overrides);
+/// The same for text; `origin` stands in messages where the file's name would.
+Config parse_config(std::string_view text, const std::string& origin,
+                    const std::vector<std::string>& overrides);
+
+/// The resolved config as TOML, every key written out, with only method number `method`: reading it back gives the same run.
+std::string write_config(const Config& config, std::size_t method);
+
+/// The keys of one method as lines of help: key, default, permitted values, meaning.
+std::string describe_method(const Method& method);
+/// The keys of all sections, likewise.
+std::string describe_sections();
+
+}  // namespace fedselect
