@@ -8,8 +8,8 @@
 
 namespace fedselect {
 
-enum class ModelKind { mlp, cnn };
-inline constexpr std::array<std::string_view, 2> kModelNames{"mlp", "cnn"};
+enum class ModelKind { logistic, mlp, cnn };
+inline constexpr std::array<std::string_view, 3> kModelNames{"logistic", "mlp", "cnn"};
 
 /// The section [model]: the network that every client trains.
 struct ModelConfig {

@@ -18,10 +18,14 @@ void describe(ModelConfig& config, Fields& fields) {
 
 Network::Network(const ModelConfig& config, const ops::ImageShape& image, int classes)
     : image_(image), classes_(classes) {
-  if (config.name == ModelKind::mlp) {
+  if (config.name != ModelKind::cnn) {
     const int in = static_cast<int>(image.size());
     const int hidden = static_cast<int>(config.hidden);
     if (image.channels > 1) layers_.push_back(make_flatten(image));
+    if (config.name == ModelKind::logistic) {
+      add_linear("fc", {in, classes});
+      return;
+    }
     add_linear("fc1", {in, hidden});
     layers_.push_back(make_relu(static_cast<std::size_t>(hidden)));
     add_linear("fc2", {hidden, classes});

@@ -16,7 +16,7 @@ namespace fedselect {
 
 /// A network: its layers in order, and how their tensors lie in the parameter vector. Holds no values.
 ///
-/// `mlp`: fc1 (hidden) - relu - fc2. `cnn`: McMahan et al., AISTATS 2017: conv1 (32, 5x5, padding 2) - pool 2 - relu - conv2 (64,
+/// `logistic`: fc, multinomial logistic regression. `mlp`: fc1 (hidden) - relu - fc2. `cnn`: McMahan et al., AISTATS 2017: conv1 (32, 5x5, padding 2) - pool 2 - relu - conv2 (64,
 /// 5x5, padding 2) - pool 2 - relu - fc1 (512) - relu - fc2. Pooling stands before the activation: the same function, a
 /// quarter of the work.
 class Network {
