@@ -2,6 +2,7 @@
 
 #include "ops/cpu/conv_weights.hpp"
 #include "ops/cpu/gemm_kernels.hpp"
+#include "ops/cpu/padded_image.hpp"
 #include "ops/cpu/winograd_kernels.hpp"
 
 namespace fedselect::ops::cpu::FEDSELECT_ISA {
@@ -26,45 +27,28 @@ Conv reversed(const Conv& s) {
 }
 bool has_reverse(const Conv& s) { return s.stride == 1 && s.padding < s.kernel; }
 
-/// One sample with its border of zeros, in scratch; the sample itself where there is no border.
-struct PaddedImage {
-  Index height, width, row;
-
-  explicit PaddedImage(const Conv& s)
-      : height(s.height + 2 * s.padding), width(s.width + 2 * s.padding), row(width * s.channels) {}
-  Index size(const Conv& s) const { return s.padding == 0 ? 0 : height * row; }
-
-  /// buffer: zeros, or an earlier sample of the same shape.
-  const float* fill_from(const Conv& s, const float* image, float* buffer) const {
-    if (s.padding == 0) return image;
-    const Index in_row = s.width * s.channels;
-    for (Index h = 0; h < s.height; ++h) {
-      float* to = buffer + (h + s.padding) * row + s.padding * s.channels;
-      const float* from = image + h * in_row;
-      Index i = 0;
-      for (; i + kWidth <= in_row; i += kWidth) store(to + i, load(from + i));
-      if (i < in_row) {
-        const Lanes lanes(in_row - i);
-        store(to + i, load(from + i, lanes), lanes);
-      }
-    }
-    return buffer;
-  }
-};
+PaddedImage padded_input(const Conv& s) {
+  return {.in_height = s.height,
+          .in_width = s.width,
+          .channels = s.channels,
+          .border = s.padding,
+          .height = s.height + 2 * s.padding,
+          .width = s.width + 2 * s.padding};
+}
 
 /// y = correlation of x with packed weights + bias: for each output row a product of depth kernel x
 /// channels (contiguous in a channels-last row), summed over the kernel's rows in registers.
 void direct_correlate(const Conv& s, const float* x, const float* packed, const float* bias,
                       float* y, float* scratch) {
-  const PaddedImage padded(s);
-  fill(scratch, padded.size(s), 0.0F);
+  const PaddedImage padded = padded_input(s);
+  padded.clear(scratch);
   for (Index n = 0; n < s.samples; ++n) {
-    const float* image = padded.fill_from(s, x + n * s.height * s.width * s.channels, scratch);
+    const float* image = padded.of(x, n, scratch);
     for (Index h = 0; h < s.out_height; ++h) {
       Product p;
-      p.a = image + h * s.stride * padded.row;
+      p.a = image + h * s.stride * padded.row();
       p.a_row = s.stride * s.channels;
-      p.a_batch = padded.row;
+      p.a_batch = padded.row();
       p.b = packed;
       p.b_step = kPanel;
       p.b_batch = s.kernel * s.channels * kPanel;
@@ -84,10 +68,10 @@ void direct_correlate(const Conv& s, const float* x, const float* packed, const 
 /// dx by adding each output pixel's share to the kernel x kernel inputs that it saw: any stride and
 /// padding.
 void scatter_dx(const Conv& s, const float* packed, const float* dy, float* dx, float* scratch) {
-  const PaddedImage padded(s);
+  const PaddedImage padded = padded_input(s);
   const Index in_row = s.width * s.channels;
   for (Index n = 0; n < s.samples; ++n) {
-    fill(scratch, padded.height * padded.row, 0.0F);
+    fill(scratch, padded.height * padded.row(), 0.0F);
     for (Index h = 0; h < s.out_height; ++h) {
       for (Index cell = 0; cell < s.kernel * s.kernel; ++cell) {
         const Index row = h * s.stride + cell / s.kernel;
@@ -97,7 +81,7 @@ void scatter_dx(const Conv& s, const float* packed, const float* dy, float* dx, 
         p.b = packed + cell * s.out_channels * kPanel;
         p.b_step = kPanel;
         p.b_panel = s.kernel * s.kernel * s.out_channels * kPanel;
-        p.c = scratch + row * padded.row + cell % s.kernel * s.channels;
+        p.c = scratch + row * padded.row() + cell % s.kernel * s.channels;
         p.c_row = s.stride * s.channels;
         p.rows = s.out_width;
         p.columns = s.channels;
@@ -107,9 +91,9 @@ void scatter_dx(const Conv& s, const float* packed, const float* dy, float* dx, 
       }
     }
     for (Index h = 0; h < s.height; ++h) {
-      const float* from = scratch + (h + s.padding) * padded.row + s.padding * s.channels;
+      const float* from = scratch + (h + s.padding) * padded.row() + s.padding * s.channels;
       float* to = dx + (n * s.height + h) * in_row;
-      for (Index i = 0; i < in_row; ++i) to[i] = from[i];
+      copy(from, in_row, to);
     }
   }
 }
@@ -118,18 +102,18 @@ void scatter_dx(const Conv& s, const float* packed, const float* dy, float* dx, 
 /// times dy.
 void direct_gradient(const Conv& s, const float* x, const float* dy, float* gradient,
                      Index gradient_row, float* scratch) {
-  const PaddedImage padded(s);
+  const PaddedImage padded = padded_input(s);
   const Index rows = s.kernel * s.channels;
-  fill(scratch, padded.size(s), 0.0F);
+  padded.clear(scratch);
   fill(gradient, s.kernel * rows * gradient_row, 0.0F);
   for (Index n = 0; n < s.samples; ++n) {
-    const float* image = padded.fill_from(s, x + n * s.height * s.width * s.channels, scratch);
+    const float* image = padded.of(x, n, scratch);
     for (Index kernel_row = 0; kernel_row < s.kernel; ++kernel_row) {
       Product p;
-      p.a = image + kernel_row * padded.row;
+      p.a = image + kernel_row * padded.row();
       p.a_row = 1;
       p.a_step = s.stride * s.channels;
-      p.a_batch = s.stride * padded.row;
+      p.a_batch = s.stride * padded.row();
       p.b = dy + n * s.out_height * s.out_width * s.out_channels;
       p.b_step = s.out_channels;
       p.b_batch = s.out_width * s.out_channels;
@@ -159,15 +143,15 @@ struct Buffers {
 
 Buffers forward_buffers(const Conv& s) {
   return {packed_size(s.out_channels, s.kernel * s.kernel, s.channels),
-          winograd_fits(s) ? winograd_correlate_scratch(s) : PaddedImage(s).size(s)};
+          winograd_fits(s) ? winograd_correlate_scratch(s) : padded_input(s).size()};
 }
 
 Buffers dx_buffers(const Conv& s) {
-  const PaddedImage padded(s);
-  Index work = padded.height * padded.row;
+  const PaddedImage padded = padded_input(s);
+  Index work = padded.height * padded.row();
   if (has_reverse(s)) {
     const Conv back = reversed(s);
-    work = winograd_fits(back) ? winograd_correlate_scratch(back) : PaddedImage(back).size(back);
+    work = winograd_fits(back) ? winograd_correlate_scratch(back) : padded_input(back).size();
   }
   return {packed_size(s.channels, s.kernel * s.kernel, s.out_channels), work};
 }
@@ -175,7 +159,7 @@ Buffers dx_buffers(const Conv& s) {
 Index gradient_row(const Conv& s) { return round_up_to(s.out_channels, kPanel); }
 Buffers gradient_buffers(const Conv& s) {
   return {s.kernel * s.kernel * s.channels * gradient_row(s),
-          winograd_fits(s) ? winograd_gradient_scratch(s) : PaddedImage(s).size(s)};
+          winograd_fits(s) ? winograd_gradient_scratch(s) : padded_input(s).size()};
 }
 
 }  // namespace

@@ -22,13 +22,7 @@ void register_block(const Product& p, const float* a, const float* b, float* c, 
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      if (p.accumulate) {
-        sum[r][v] = load_at(c + r * p.c_row, v);
-      } else {
-        sum[r][v] = bias != nullptr ? load_at(bias, v) : Vec{};
-      }
-    }
+    for (int v = 0; v < V; ++v) sum[r][v] = bias != nullptr ? load_at(bias, v) : Vec{};
   }
   // Four rows share a pointer, so that the addresses of all rows fit the general registers.
   const Index row = p.a_row;
@@ -69,10 +63,13 @@ void register_block(const Product& p, const float* a, const float* b, float* c, 
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
+      float* to = c + r * p.c_row;
+      // C is added last: a sum over many calls then rounds like a sum of partial sums.
+      if (p.accumulate) sum[r][v] += load_at(to, v);
       if (Masked && v == V - 1) {
-        store(c + r * p.c_row + v * kWidth, sum[r][v], lanes);
+        store(to + v * kWidth, sum[r][v], lanes);
       } else {
-        store(c + r * p.c_row + v * kWidth, sum[r][v]);
+        store(to + v * kWidth, sum[r][v]);
       }
     }
   }
@@ -175,6 +172,12 @@ void fill(float* x, Index size, float value) {
   Index i = 0;
   for (; i + kWidth <= size; i += kWidth) store(x + i, v);
   for (; i < size; ++i) x[i] = value;
+}
+
+void copy(const float* from, Index size, float* to) {
+  Index i = 0;
+  for (; i + kWidth <= size; i += kWidth) store(to + i, load(from + i));
+  for (; i < size; ++i) to[i] = from[i];
 }
 
 }  // namespace fedselect::ops::cpu::FEDSELECT_ISA

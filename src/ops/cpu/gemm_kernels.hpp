@@ -43,5 +43,6 @@ void transpose(const float* from, Index from_row, Index rows, Index columns, flo
 void add_column_sums(const float* x, Index rows, Index columns, float* sums);
 
 void fill(float* x, Index size, float value);
+void copy(const float* from, Index size, float* to);
 
 }  // namespace fedselect::ops::cpu::FEDSELECT_ISA
