@@ -50,7 +50,7 @@ void register_block(const Product& p, const float* a, const float* b, float* c, 
                                       : offset == 2 ? base[2 * row]
                                                     : base[row3]);
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sum[r][v] += element * column[v];
+        for (int v = 0; v < V; ++v) sum[r][v] = multiply_add(element, column[v], sum[r][v]);
       }
       a0 += p.a_step;
       a1 += p.a_step;
@@ -59,17 +59,23 @@ void register_block(const Product& p, const float* a, const float* b, float* c, 
       bk += p.b_step;
     }
   }
+  // C is added last: a sum over many calls then rounds like a sum of partial sums.
+  if (p.accumulate) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[r][v] += load_at(c + r * p.c_row, v);
+    }
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      float* to = c + r * p.c_row;
-      // C is added last: a sum over many calls then rounds like a sum of partial sums.
-      if (p.accumulate) sum[r][v] += load_at(to, v);
+      float* to = c + r * p.c_row + v * kWidth;
       if (Masked && v == V - 1) {
-        store(to + v * kWidth, sum[r][v], lanes);
+        store(to, sum[r][v], lanes);
       } else {
-        store(to + v * kWidth, sum[r][v]);
+        store(to, sum[r][v]);
       }
     }
   }

@@ -35,7 +35,7 @@ void normalize(const std::uint8_t* pixels, Index size, Index channels, const flo
   Index i = 0;
   Index v = 0;
   for (; i + kWidth <= size; i += kWidth) {
-    store(x + i, load_bytes(pixels + i) * scales[v] + offsets[v]);
+    store(x + i, multiply_add(load_bytes(pixels + i), scales[v], offsets[v]));
     if (++v == channels) v = 0;
   }
   for (Index lane = 0; i < size; ++i, ++lane) {

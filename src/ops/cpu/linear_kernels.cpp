@@ -42,7 +42,10 @@ void dot_block(const Linear& s, Index depth, const float* x, const float* weight
     for (int r = 0; r < R; ++r) {
       const Vec xk = load_at(x + r * s.in);
 #pragma GCC unroll 4
-      for (int j = 0; j < kDotColumns; ++j) sum[r * kDotColumns + j] += xk * wk[j];
+      for (int j = 0; j < kDotColumns; ++j) {
+        Vec& partial = sum[r * kDotColumns + j];
+        partial = multiply_add(xk, wk[j], partial);
+      }
     }
   };
   Index k = 0;

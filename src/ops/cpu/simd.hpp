@@ -40,6 +40,19 @@ inline Vec load(const float* p) { return *reinterpret_cast<const VecAnywhere*>(p
 inline void store(float* p, Vec v) { *reinterpret_cast<VecAnywhere*>(p) = v; }
 inline Vec broadcast(float s) { return s - Vec{}; }
 
+/// a b + c, rounded once where the instruction set can. Said outright: whether the compiler fuses
+/// depends on its flags.
+inline Vec multiply_add(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+inline Vec multiply_add(float a, Vec b, Vec c) { return multiply_add(broadcast(a), b, c); }
+
 /// The first n lanes, 0 <= n <= kWidth.
 struct Lanes {
 #if defined(__AVX512F__)

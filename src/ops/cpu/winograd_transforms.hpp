@@ -73,19 +73,18 @@ inline void transform_data(const Vec* d, Vec* to) {
     Vec odd = d[kLast - 2];
 #pragma GCC unroll 4
     for (int j = 1; j < kPairs; ++j) {
-      even += k.data[pair][j] * d[kLast - 1 - 2 * j];
-      odd += k.data[pair][j] * d[kLast - 2 - 2 * j];
+      even = multiply_add(k.data[pair][j], d[kLast - 1 - 2 * j], even);
+      odd = multiply_add(k.data[pair][j], d[kLast - 2 - 2 * j], odd);
     }
-    odd = k.power[pair][1] * odd;
-    to[1 + 2 * pair] = even + odd;
-    to[2 + 2 * pair] = even - odd;
+    to[1 + 2 * pair] = multiply_add(k.power[pair][1], odd, even);
+    to[2 + 2 * pair] = multiply_add(-k.power[pair][1], odd, even);
   }
   to[0] = d[kLast - 1];
   to[kLast] = d[kLast];
 #pragma GCC unroll 4
   for (int j = 1; j <= kPairs; ++j) {
-    to[0] += k.data[kPairs][j] * d[kLast - 1 - 2 * j];
-    to[kLast] += k.data[kPairs][j] * d[kLast - 2 * j];
+    to[0] = multiply_add(k.data[kPairs][j], d[kLast - 1 - 2 * j], to[0]);
+    to[kLast] = multiply_add(k.data[kPairs][j], d[kLast - 2 * j], to[kLast]);
   }
 }
 
@@ -98,8 +97,8 @@ inline void transform_output(const Vec* m, Vec* y) {
     const Vec odd = m[1 + 2 * pair] - m[2 + 2 * pair];
 #pragma GCC unroll 4
     for (int i = 0; i < kTile; ++i) {
-      const Vec term = k.power[pair][i] * (i % 2 == 0 ? even : odd);
-      y[i] = pair == 0 ? term : y[i] + term;
+      const Vec& term = i % 2 == 0 ? even : odd;
+      y[i] = pair == 0 ? k.power[pair][i] * term : multiply_add(k.power[pair][i], term, y[i]);
     }
   }
   y[0] += m[0];
@@ -113,8 +112,8 @@ inline void adjoint_output(const Vec* y, Vec* m) {
   m[points_of(R) - 1] = y[kTile - 1];
 #pragma GCC unroll 4
   for (int pair = 0; pair < k.kPairs; ++pair) {
-    const Vec even = y[0] + k.power[pair][2] * y[2];
-    const Vec odd = k.power[pair][1] * y[1] + k.power[pair][3] * y[3];
+    const Vec even = multiply_add(k.power[pair][2], y[2], y[0]);
+    const Vec odd = multiply_add(k.power[pair][3], y[3], k.power[pair][1] * y[1]);
     m[1 + 2 * pair] = even + odd;
     m[2 + 2 * pair] = even - odd;
   }
@@ -131,11 +130,8 @@ inline void transform_filter(const Vec* g, Vec* to) {
     Vec odd = k.filter[pair][1] * g[1];
 #pragma GCC unroll 8
     for (int i = 2; i < R; ++i) {
-      if (i % 2 == 0) {
-        even += k.filter[pair][i] * g[i];
-      } else {
-        odd += k.filter[pair][i] * g[i];
-      }
+      Vec& sum = i % 2 == 0 ? even : odd;
+      sum = multiply_add(k.filter[pair][i], g[i], sum);
     }
     to[1 + 2 * pair] = even + odd;
     to[2 + 2 * pair] = even - odd;
@@ -151,11 +147,11 @@ inline void adjoint_filter(const Vec* h, Vec* g) {
     const Vec odd = h[1 + 2 * pair] - h[2 + 2 * pair];
 #pragma GCC unroll 8
     for (int i = 0; i < R; ++i) {
-      const Vec term = k.filter[pair][i] * (i % 2 == 0 ? even : odd);
-      g[i] = pair == 0 ? term : g[i] + term;
+      const Vec& term = i % 2 == 0 ? even : odd;
+      g[i] = pair == 0 ? k.filter[pair][i] * term : multiply_add(k.filter[pair][i], term, g[i]);
     }
   }
-  g[0] += k.filter_of_zero * h[0];
+  g[0] = multiply_add(k.filter_of_zero, h[0], g[0]);
   g[R - 1] += h[points_of(R) - 1];
 }
 
