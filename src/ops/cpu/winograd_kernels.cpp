@@ -55,19 +55,30 @@ PaddedImage padded_output(const Conv& s, const Tiles& tiles) {
 
 Index cells_of(const Conv& s) { return (s.kernel + kTile - 1) * (s.kernel + kTile - 1); }
 
-/// What a block of tiles needs: V [cell][tile][channel] and M [cell][tile][out channel]. A cell's
-/// part is a cache line longer than its tiles, so that the cells don't fall into the same cache
-/// set.
+/// What a block of tiles needs besides the weights: V [cell][tile][channel] of all cells, M
+/// [cell][tile][out channel] of one row of cells at a time, and M with one axis transformed. So M
+/// stays in the first-level cache, and half of it never leaves. A cell's part is a cache line
+/// longer than its tiles, so that the cells don't fall into the same cache set.
 struct BlockLayout {
-  Index tiles, channels, outs;  ///< channels padded to whole vectors
+  Index points;  ///< along one axis
+  Index tiles;
+  Index channels, outs;  ///< padded to whole vectors
   Index data_cell, out_cell;
+  Index half_tile;  ///< [points][kTile][outs]
 
   BlockLayout(const Conv& s, Index count, Index wanted)
-      : tiles(max(1, min(count, wanted))),
+      : points(s.kernel + kTile - 1),
+        tiles(max(1, min(count, wanted))),
         channels(round_up_to(s.channels, kWidth)),
         outs(round_up_to(s.out_channels, kWidth)),
         data_cell(tiles * channels + 16),
-        out_cell(tiles * outs + 16) {}
+        out_cell(tiles * outs + 16),
+        half_tile(points * kTile * outs) {}
+
+  Index cells() const { return points * points; }
+  Index data_size() const { return cells() * data_cell; }
+  Index products_size() const { return points * out_cell; }
+  Index half_size() const { return tiles * half_tile; }
 };
 
 /// Tiles a block, a multiple of the register block's rows. V and M of a block share the
@@ -99,40 +110,90 @@ void transform_data_tile(const float* corner, Index row, const Conv& s, const Bl
   }
 }
 
-/// M of one tile -> y, clipped to the image.
+/// A row of M of `tiles` tiles -> that row with its columns transformed.
 template <int R>
-void transform_output_tile(const Conv& s, const TileWalk& tile, const float* from,
+void transform_output_row(const BlockLayout& layout, Index tiles, const float* products,
+                          float* half) {
+  constexpr int kPoints = points_of(R);
+  for (Index t = 0; t < tiles; ++t, products += layout.outs, half += layout.half_tile) {
+    for (Index o = 0; o < layout.outs; o += kWidth) {
+      Vec m[kPoints];
+      Vec y[kTile];
+#pragma GCC unroll 8
+      for (int j = 0; j < kPoints; ++j) m[j] = load(products + j * layout.out_cell + o);
+      transform_output<R>(m, y);
+#pragma GCC unroll 4
+      for (int j = 0; j < kTile; ++j) store(half + j * layout.outs + o, y[j]);
+    }
+  }
+}
+
+/// The other axis: half of one tile -> y, clipped to the image.
+template <int R>
+void transform_output_tile(const Conv& s, const TileWalk& tile, const float* half,
                            const BlockLayout& layout, const float* bias, float* y) {
   constexpr int kPoints = points_of(R);
   const Index height = min(kTile, s.out_height - tile.row);
   const Index width = min(kTile, s.out_width - tile.column);
   const Index row = s.out_width * s.out_channels;
   float* corner = y + (tile.sample * s.out_height + tile.row) * row + tile.column * s.out_channels;
-  for (Index o = 0; o < s.out_channels; o += kWidth) {
-    const Lanes lanes(min(kWidth, s.out_channels - o));
-    const Vec start = bias == nullptr ? Vec{} : load(bias + o, lanes);
-    transform_square<kPoints, kTile>(
-        transform_output<R>,
-        [&](int i, int j) { return load(from + (i * kPoints + j) * layout.out_cell + o); },
-        [&](int i, int j, Vec v) {
-          if (i < height && j < width) {
-            store(corner + i * row + j * s.out_channels + o, v + start, lanes);
-          }
-        });
+  for (Index j = 0; j < width; ++j) {
+    for (Index o = 0; o < s.out_channels; o += kWidth) {
+      const Lanes lanes(min(kWidth, s.out_channels - o));
+      Vec m[kPoints];
+      Vec out[kTile];
+#pragma GCC unroll 8
+      for (int i = 0; i < kPoints; ++i) {
+        m[i] = load(half + (i * kTile + j) * layout.outs + o);
+      }
+      transform_output<R>(m, out);
+      const Vec start = bias == nullptr ? Vec{} : load(bias + o, lanes);
+#pragma GCC unroll 4
+      for (int i = 0; i < kTile; ++i) {
+        if (i < height) store(corner + i * row + j * s.out_channels + o, out[i] + start, lanes);
+      }
+    }
   }
 }
 
-/// The adjoint of transform_output_tile: what dy of one tile adds to the products.
+/// The adjoint of transform_output_tile: dy of one tile -> half.
 template <int R>
 void adjoint_output_tile(const float* corner, Index row, const Conv& s, const BlockLayout& layout,
-                         float* to) {
+                         float* half) {
   constexpr int kPoints = points_of(R);
-  for (Index o = 0; o < s.out_channels; o += kWidth) {
-    const Lanes lanes(min(kWidth, s.out_channels - o));
-    transform_square<kTile, kPoints>(
-        adjoint_output<R>,
-        [&](int i, int j) { return load(corner + i * row + j * s.out_channels + o, lanes); },
-        [&](int i, int j, Vec v) { store(to + (i * kPoints + j) * layout.out_cell + o, v); });
+  for (Index j = 0; j < kTile; ++j) {
+    for (Index o = 0; o < s.out_channels; o += kWidth) {
+      const Lanes lanes(min(kWidth, s.out_channels - o));
+      Vec y[kTile];
+      Vec m[kPoints];
+#pragma GCC unroll 4
+      for (int i = 0; i < kTile; ++i) {
+        y[i] = load(corner + i * row + j * s.out_channels + o, lanes);
+      }
+      adjoint_output<R>(y, m);
+#pragma GCC unroll 8
+      for (int i = 0; i < kPoints; ++i) {
+        store(half + (i * kTile + j) * layout.outs + o, m[i]);
+      }
+    }
+  }
+}
+
+/// The adjoint of transform_output_row: a row of half -> that row of M.
+template <int R>
+void adjoint_output_row(const BlockLayout& layout, Index tiles, const float* half,
+                        float* products) {
+  constexpr int kPoints = points_of(R);
+  for (Index t = 0; t < tiles; ++t, products += layout.outs, half += layout.half_tile) {
+    for (Index o = 0; o < layout.outs; o += kWidth) {
+      Vec y[kTile];
+      Vec m[kPoints];
+#pragma GCC unroll 4
+      for (int j = 0; j < kTile; ++j) y[j] = load(half + j * layout.outs + o);
+      adjoint_output<R>(y, m);
+#pragma GCC unroll 8
+      for (int j = 0; j < kPoints; ++j) store(products + j * layout.out_cell + o, m[j]);
+    }
   }
 }
 
@@ -160,7 +221,7 @@ struct CorrelateBuffers {
   PaddedImage padded;
   BlockLayout layout;
   Arena arena;
-  Index image, weights, data, products;
+  Index image, weights, data, products, half;
 
   explicit CorrelateBuffers(const Conv& s)
       : tiles(s),
@@ -168,13 +229,15 @@ struct CorrelateBuffers {
         layout(s, tiles.count, tiles_per_block(s, kCorrelateBlock)),
         image(arena.take(padded.size())),
         weights(arena.take(cells_of(s) * packed_size(s.out_channels, 1, s.channels))),
-        data(arena.take(cells_of(s) * layout.data_cell)),
-        products(arena.take(cells_of(s) * layout.out_cell)) {}
+        data(arena.take(layout.data_size())),
+        products(arena.take(layout.products_size())),
+        half(arena.take(layout.half_size())) {}
 };
 
 template <int R>
 void correlate(const Conv& s, const float* x, const float* packed, const float* bias, float* y,
                float* scratch) {
+  constexpr int kPoints = points_of(R);
   const CorrelateBuffers buffers(s);
   const Tiles& tiles = buffers.tiles;
   const PaddedImage& padded = buffers.padded;
@@ -182,6 +245,7 @@ void correlate(const Conv& s, const float* x, const float* packed, const float* 
   float* weights = scratch + buffers.weights;
   float* data = scratch + buffers.data;
   float* products = scratch + buffers.products;
+  float* half = scratch + buffers.half;
   padded.clear(scratch + buffers.image);
   transform_weights<R>(s, packed, weights);
 
@@ -195,22 +259,26 @@ void correlate(const Conv& s, const float* x, const float* packed, const float* 
       transform_data_tile<R>(image + in.row * padded.row() + in.column * s.channels, padded.row(),
                              s, layout, data + t * layout.channels);
     }
-    for (Index cell = 0; cell < cells_of(s); ++cell) {
-      Product p;
-      p.a = data + cell * layout.data_cell;
-      p.a_row = layout.channels;
-      p.b = weights + cell * packed_size(s.out_channels, 1, s.channels);
-      p.b_step = kPanel;
-      p.b_panel = s.channels * kPanel;
-      p.c = products + cell * layout.out_cell;
-      p.c_row = layout.outs;
-      p.rows = count;
-      p.columns = layout.outs;
-      p.depth = s.channels;
-      multiply(p);
+    for (Index i = 0; i < kPoints; ++i) {
+      for (Index j = 0; j < kPoints; ++j) {
+        const Index cell = i * kPoints + j;
+        Product p;
+        p.a = data + cell * layout.data_cell;
+        p.a_row = layout.channels;
+        p.b = weights + cell * packed_size(s.out_channels, 1, s.channels);
+        p.b_step = kPanel;
+        p.b_panel = s.channels * kPanel;
+        p.c = products + j * layout.out_cell;
+        p.c_row = layout.outs;
+        p.rows = count;
+        p.columns = layout.outs;
+        p.depth = s.channels;
+        multiply(p);
+      }
+      transform_output_row<R>(layout, count, products, half + i * kTile * layout.outs);
     }
     for (Index t = 0; t < count; ++t, out.next()) {
-      transform_output_tile<R>(s, out, products + t * layout.outs, layout, bias, y);
+      transform_output_tile<R>(s, out, half + t * layout.half_tile, layout, bias, y);
     }
   }
 }
@@ -220,7 +288,7 @@ struct GradientBuffers {
   PaddedImage padded_x, padded_dy;
   BlockLayout layout;
   Arena arena;
-  Index image_x, image_dy, data, products, sums;
+  Index image_x, image_dy, data, products, half, sums;
 
   explicit GradientBuffers(const Conv& s)
       : tiles(s),
@@ -229,8 +297,9 @@ struct GradientBuffers {
         layout(s, tiles.count, tiles_per_block(s, kGradientBlock)),
         image_x(arena.take(padded_x.size())),
         image_dy(arena.take(padded_dy.size())),
-        data(arena.take(cells_of(s) * layout.data_cell)),
-        products(arena.take(cells_of(s) * layout.out_cell)),
+        data(arena.take(layout.data_size())),
+        products(arena.take(layout.products_size())),
+        half(arena.take(layout.half_size())),
         sums(arena.take(cells_of(s) * s.channels * layout.outs)) {}
 };
 
@@ -245,6 +314,7 @@ void gradient_of_weights(const Conv& s, const float* x, const float* dy, float* 
   const BlockLayout& layout = buffers.layout;
   float* data = scratch + buffers.data;
   float* products = scratch + buffers.products;
+  float* half = scratch + buffers.half;
   float* sums = scratch + buffers.sums;
   const Index sums_cell = s.channels * layout.outs;
   padded_x.clear(scratch + buffers.image_x);
@@ -263,22 +333,26 @@ void gradient_of_weights(const Conv& s, const float* x, const float* dy, float* 
       transform_data_tile<R>(image_x + walk.row * padded_x.row() + walk.column * s.channels,
                              padded_x.row(), s, layout, data + t * layout.channels);
       adjoint_output_tile<R>(image_dy + walk.row * padded_dy.row() + walk.column * s.out_channels,
-                             padded_dy.row(), s, layout, products + t * layout.outs);
+                             padded_dy.row(), s, layout, half + t * layout.half_tile);
     }
-    for (Index cell = 0; cell < cells_of(s); ++cell) {
-      Product p;
-      p.a = data + cell * layout.data_cell;
-      p.a_row = 1;
-      p.a_step = layout.channels;
-      p.b = products + cell * layout.out_cell;
-      p.b_step = layout.outs;
-      p.c = sums + cell * sums_cell;
-      p.c_row = layout.outs;
-      p.rows = s.channels;
-      p.columns = layout.outs;
-      p.depth = count;
-      p.accumulate = begin > 0;
-      multiply(p);
+    for (Index i = 0; i < kPoints; ++i) {
+      adjoint_output_row<R>(layout, count, half + i * kTile * layout.outs, products);
+      for (Index j = 0; j < kPoints; ++j) {
+        const Index cell = i * kPoints + j;
+        Product p;
+        p.a = data + cell * layout.data_cell;
+        p.a_row = 1;
+        p.a_step = layout.channels;
+        p.b = products + j * layout.out_cell;
+        p.b_step = layout.outs;
+        p.c = sums + cell * sums_cell;
+        p.c_row = layout.outs;
+        p.rows = s.channels;
+        p.columns = layout.outs;
+        p.depth = count;
+        p.accumulate = begin > 0;
+        multiply(p);
+      }
     }
   }
   for (Index c = 0; c < s.channels; ++c) {
