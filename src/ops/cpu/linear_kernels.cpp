@@ -27,6 +27,11 @@ Index transposed_depth(const Linear& s) {
 constexpr int kDotColumns = kWidth == 4 ? 2 : 4;
 constexpr int kDotRows = kWidth / kDotColumns;
 
+template <int N>
+struct Constant {
+  constexpr operator int() const { return N; }  // NOLINT(google-explicit-constructor)
+};
+
 template <int R>
 void dot_block(const Linear& s, Index depth, const float* x, const float* weight, Index columns,
                const float* bias, bool accumulate, float* y) {
@@ -54,13 +59,22 @@ void dot_block(const Linear& s, Index depth, const float* x, const float* weight
     const Lanes lanes(depth - k);
     step([k, &lanes](const float* p) { return load(p + k, lanes); });
   }
-  const Vec sums = sums_of_lanes(sum);
-  for (int r = 0; r < R; ++r) {
-    for (int j = 0; j < columns; ++j) {
-      float* out = y + r * s.out + j;
-      const float start = accumulate ? *out : bias != nullptr ? bias[j] : 0.0F;
-      *out = start + sums[r * kDotColumns + j];
+  float sums[kWidth];
+  store(sums, sums_of_lanes(sum));
+  auto finish = [&](auto columns_here) {
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      for (int j = 0; j < columns_here; ++j) {
+        float* out = y + r * s.out + j;
+        const float start = accumulate ? *out : bias != nullptr ? bias[j] : 0.0F;
+        *out = start + sums[r * kDotColumns + j];
+      }
     }
+  };
+  if (columns == kDotColumns) {
+    finish(Constant<kDotColumns>{});
+  } else {
+    finish(columns);
   }
 }
 
