@@ -1,0 +1,77 @@
+#include "io/manifest.hpp"
+
+#include <fmt/chrono.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "base/build_info.hpp"
+
+namespace fedselect {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kIndent = 2;
+
+std::string time_now() {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+}
+
+/// Text for a file; bytes that are not UTF-8 (a command line may hold any) become replacement
+/// characters.
+std::string dump(const Json& json) {
+  return json.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+/// [{"name": "n1", "ranks": [0, 1]}, ...], hosts in the order of their first rank.
+Json describe_hosts(Communicator& comm) {
+  Json hosts = Json::array();
+  const auto names = comm.host_names();
+  for (std::size_t rank = 0; rank < names.size(); ++rank) {
+    const auto same = [&](const Json& host) { return host["name"] == names[rank]; };
+    auto host = std::find_if(hosts.begin(), hosts.end(), same);
+    if (host == hosts.end()) {
+      hosts.push_back({{"name", names[rank]}, {"ranks", Json::array()}});
+      host = hosts.end() - 1;
+    }
+    (*host)["ranks"].push_back(rank);
+  }
+  return hosts;
+}
+
+}  // namespace
+
+std::string make_manifest(Communicator& comm, const std::string& device,
+                          const std::vector<std::string>& command) {
+  const BuildInfo& build = build_info();
+  Json json;
+  json["program"] = "fedselect";
+  json["version"] = build.version;
+  json["git_revision"] = build.revision;
+  json["git_modified"] = build.modified;
+  json["compiler"] = build.compiler;
+  json["flags"] = build.flags;
+  json["build_type"] = build.build_type;
+  for (const auto& library : build.libraries)
+    json["libraries"][std::string(library.name)] = library.version;
+  json["libraries"]["MPI"] = mpi_library();
+  json["command"] = command;
+  json["device"] = device;
+  json["ranks"] = comm.size();
+  json["hosts"] = describe_hosts(comm);
+  json["start"] = time_now();
+  return dump(json);
+}
+
+std::string complete_manifest(const std::string& manifest, double seconds) {
+  Json json = Json::parse(manifest);
+  json["end"] = time_now();
+  json["seconds"] = seconds;
+  return dump(json);
+}
+
+}  // namespace fedselect

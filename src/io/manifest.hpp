@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+
+namespace fedselect {
+
+/// manifest.json as of now, the start of a run (collective; the same text on all ranks): program,
+/// compiler and library versions, git revision, command line, hosts with their ranks, device, start
+/// time. `device`: Ops::device().
+std::string make_manifest(Communicator& comm, const std::string& device,
+                          const std::vector<std::string>& command);
+
+/// The same with the end time, which is now, and the seconds that the run took.
+std::string complete_manifest(const std::string& manifest, double seconds);
+
+}  // namespace fedselect

@@ -1,0 +1,229 @@
+#include "io/result_file.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <system_error>
+
+#include "base/error.hpp"
+#include "io/atomic_file.hpp"
+#include "io/hdf5.hpp"
+
+namespace fedselect {
+
+namespace {
+
+using hdf5::RowWriter;
+using hdf5::Storage;
+
+constexpr std::int64_t kVersion = 1;
+constexpr std::size_t kByteBits = 8;
+
+/// A data set (R, N) from one member of the client records; `missing` where a round has no record
+/// of a client.
+template <class T>
+void write_member(hdf5::File& file, const std::string& name, const std::vector<RoundRecord>& rounds,
+                  std::size_t clients, T ClientRecord::*member, T missing) {
+  auto rows = RowWriter::of<T>(file, name, {rounds.size(), clients});
+  for (const RoundRecord& round : rounds) {
+    std::vector<T> row(clients, missing);
+    for (const ClientRecord& record : round.clients)
+      row[static_cast<std::size_t>(record.client)] = record.*member;
+    rows.append(std::span<const T>(row));
+  }
+}
+
+void write_density(hdf5::File& file, const std::vector<RoundRecord>& rounds, std::size_t clients,
+                   std::size_t tensors) {
+  auto rows = RowWriter::of<float>(file, "/metrics/density", {rounds.size(), clients, tensors});
+  for (const RoundRecord& round : rounds) {
+    expect(round.density.size() == round.clients.size() * tensors, "a density a tensor");
+    std::vector<float> row(clients * tensors, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t i = 0; i < round.clients.size(); ++i) {
+      const auto client = static_cast<std::size_t>(round.clients[i].client);
+      std::memcpy(row.data() + client * tensors, round.density.data() + i * tensors,
+                  tensors * sizeof(float));
+    }
+    rows.append(std::span<const float>(row));
+  }
+}
+
+/// One part of the data set: who has which samples.
+void write_split(hdf5::File& file, const std::string& part,
+                 const std::vector<Partition::Indices>& split, const Samples& samples,
+                 int classes) {
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int64_t> indices;
+  for (const auto& mine : split) {
+    sizes.push_back(static_cast<std::int64_t>(mine.size()));
+    indices.insert(indices.end(), mine.begin(), mine.end());
+    offsets.push_back(static_cast<std::int64_t>(indices.size()));
+  }
+  const auto counts = class_counts(split, classes, samples.label_values());
+  file.write("/clients/" + part + "_samples", sizes);
+  file.write("/partition/" + part + "_class_counts", {split.size(), static_cast<hsize_t>(classes)},
+             std::span(counts), Storage::deflated);
+  file.write("/partition/" + part + "_indices", indices);
+  file.write("/partition/" + part + "_offsets", offsets);
+}
+
+/// Appends the first n bits of `from` behind the `at` bits that `to` holds.
+void append_bits(std::vector<Word>& to, std::size_t at, const Word* from, std::size_t n) {
+  for (std::size_t done = 0; done < n; done += kWordBits, ++from) {
+    const std::size_t bits = std::min(kWordBits, n - done);
+    const Word word = *from & low_bits(bits);
+    const std::size_t position = (at + done) % kWordBits;
+    Word* target = to.data() + (at + done) / kWordBits;
+    *target |= word << position;
+    if (position + bits > kWordBits) target[1] |= word >> (kWordBits - position);
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words) {
+  static_assert(std::endian::native == std::endian::little, "bytes of a word ascend with its bits");
+  std::vector<Word> packed(words_for(layout.size()), 0);
+  std::size_t at = 0;
+  for (const ops::Range& range : layout.ranges()) {
+    append_bits(packed, at, words.data() + range.begin / kWordBits, range.size);
+    at += range.size;
+  }
+  std::vector<std::uint8_t> row((layout.size() + kByteBits - 1) / kByteBits);
+  std::memcpy(row.data(), packed.data(), row.size());
+  return row;
+}
+
+struct ResultFile::Parts {
+  hdf5::File file;
+  const ParameterLayout* layout = nullptr;
+  std::optional<RowWriter> masks;
+};
+
+ResultFile::ResultFile(std::filesystem::path path)
+    : path_(std::move(path)),
+      parts_(std::make_unique<Parts>(hdf5::File(partial_path(path_)), nullptr, std::nullopt)) {}
+
+ResultFile::~ResultFile() {
+  if (!parts_) return;
+  parts_.reset();
+  std::error_code ignored;
+  std::filesystem::remove(partial_path(path_), ignored);
+}
+
+void ResultFile::write_header(const RunDescription& run, const std::string& dataset,
+                              std::size_t rounds, std::size_t clients, std::size_t parameters) {
+  hdf5::File& file = parts_->file;
+  file.set_attribute("format", "fedselect-result");
+  file.set_attribute("version", kVersion);
+  file.set_attribute("name", run.name);
+  file.set_attribute("label", run.label);
+  file.set_attribute("method", run.method);
+  file.set_attribute("dataset", dataset);
+  file.set_attribute("seed", run.seed);
+  file.set_attribute("rounds", static_cast<std::int64_t>(rounds));
+  file.set_attribute("clients", static_cast<std::int64_t>(clients));
+  file.set_attribute("parameters", static_cast<std::int64_t>(parameters));
+  file.set_attribute("tested_on", run.tested_on);
+  file.write_text("/config", run.config);
+}
+
+void ResultFile::write_metrics(const std::vector<RoundRecord>& rounds, std::size_t clients,
+                               std::size_t tensors) {
+  const auto write = [&](const char* name, auto member, auto missing) {
+    write_member(parts_->file, name, rounds, clients, member, missing);
+  };
+  constexpr std::uint8_t kNo = 0;
+  constexpr std::int64_t kNothing = 0;
+  write("/metrics/participated", &ClientRecord::participated, kNo);
+  write("/metrics/diverged", &ClientRecord::diverged, kNo);
+  write("/metrics/accuracy", &ClientRecord::accuracy, ClientRecord::kNone);
+  write("/metrics/accuracy_before", &ClientRecord::accuracy_before, ClientRecord::kNone);
+  write("/metrics/accuracy_after", &ClientRecord::accuracy_after, ClientRecord::kNone);
+  write("/metrics/loss", &ClientRecord::loss, ClientRecord::kNone);
+  write("/metrics/samples", &ClientRecord::samples, kNothing);
+  write("/metrics/gradients", &ClientRecord::gradients, kNothing);
+  write("/metrics/bytes_up", &ClientRecord::bytes_up, kNothing);
+  write("/metrics/bytes_down", &ClientRecord::bytes_down, kNothing);
+  write_density(parts_->file, rounds, clients, tensors);
+}
+
+void ResultFile::write_layout(const ParameterLayout& layout) {
+  std::vector<std::string> names;
+  std::vector<std::string> shapes;
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int32_t> layers;
+  for (const Tensor& tensor : layout.tensors()) {
+    names.push_back(tensor.name);
+    shapes.push_back(fmt::format("{}", fmt::join(tensor.shape, ",")));
+    sizes.push_back(static_cast<std::int64_t>(tensor.size()));
+    layers.push_back(tensor.layer);
+  }
+  parts_->file.write_texts("/layout/name", names);
+  parts_->file.write_texts("/layout/shape", shapes);
+  parts_->file.write("/layout/size", sizes);
+  parts_->file.write("/layout/layer", layers);
+}
+
+void ResultFile::write_model(const ParameterLayout& layout, std::span<const float> values) {
+  for (const Tensor& tensor : layout.tensors())
+    parts_->file.write("/model/" + tensor.name,
+                       hdf5::Shape(tensor.shape.begin(), tensor.shape.end()),
+                       values.subspan(tensor.range.begin, tensor.size()), Storage::plain);
+}
+
+void ResultFile::write_clients(const Partition& partition, const Dataset& data) {
+  write_split(parts_->file, "train", partition.train, data.train, data.classes);
+  write_split(parts_->file, "test", partition.test, data.test, data.classes);
+}
+
+void ResultFile::write_timings(const std::vector<RoundRecord>& rounds, std::size_t ranks,
+                               const std::vector<int>& rank_of_client) {
+  std::vector<double> seconds;
+  std::vector<double> rates;
+  for (const RoundRecord& round : rounds) {
+    expect(round.ranks.size() == ranks, "a record of every rank");
+    for (const RankRecord& rank : round.ranks) {
+      seconds.insert(seconds.end(), rank.seconds.begin(), rank.seconds.end());
+      rates.push_back(rank.gradient_rate);
+    }
+  }
+  parts_->file.write_texts("/timings/phase", {kPhaseNames.begin(), kPhaseNames.end()});
+  parts_->file.write("/timings/seconds", {rounds.size(), ranks, kPhases},
+                     std::span<const double>(seconds), Storage::deflated);
+  parts_->file.write("/timings/gradient_rate", {rounds.size(), ranks},
+                     std::span<const double>(rates), Storage::deflated);
+  parts_->file.write("/timings/rank_of_client",
+                     std::vector<std::int32_t>(rank_of_client.begin(), rank_of_client.end()));
+}
+
+void ResultFile::write_provenance(const std::string& manifest) {
+  parts_->file.write_text("/provenance", manifest);
+}
+
+void ResultFile::begin_masks(const ParameterLayout& layout, std::size_t clients) {
+  parts_->layout = &layout;
+  parts_->masks = RowWriter::of<std::uint8_t>(
+      parts_->file, "/masks/bits", {clients, (layout.size() + kByteBits - 1) / kByteBits});
+}
+
+void ResultFile::add_mask(std::span<const Word> words) {
+  const std::vector<Word> nothing(words.empty() ? parts_->layout->words() : 0, 0);
+  const auto row = pack_mask(*parts_->layout, words.empty() ? nothing : words);
+  parts_->masks->append(std::span(row));
+}
+
+void ResultFile::commit() {
+  parts_->masks.reset();
+  parts_->file.close();
+  put_in_place(path_);
+  parts_.reset();
+}
+
+}  // namespace fedselect

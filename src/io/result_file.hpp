@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bits.hpp"
+#include "data/dataset.hpp"
+#include "data/partition.hpp"
+#include "fed/record.hpp"
+#include "model/parameter_layout.hpp"
+
+namespace fedselect {
+
+/// What a result file says besides measurements.
+struct RunDescription {
+  std::string name;   ///< of the experiment
+  std::string label;  ///< of the method within it
+  std::string method;
+  std::string config;    ///< resolved, TOML
+  std::string manifest;  ///< JSON, as of the start (io/manifest.hpp)
+  std::int64_t seed = 0;
+  std::string_view tested_on;
+  bool masks = true;
+};
+
+/// Concatenates the bits of all tensors, without the padding between them: parameter j is bit j.
+/// The bits past the last parameter are 0.
+std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words);
+
+/// result.h5 (docs/result-format.md), written part by part by one process. Each write_ verb is
+/// called once, in any order.
+///
+/// The file grows beside its final name; commit() gives it the name. Without commit() nothing
+/// remains of it. Failures throw SystemError.
+class ResultFile {
+ public:
+  explicit ResultFile(std::filesystem::path path);
+  ~ResultFile();
+  ResultFile(ResultFile&&) = delete;
+
+  void write_header(const RunDescription& run, const std::string& dataset, std::size_t rounds,
+                    std::size_t clients, std::size_t parameters);
+  /// `rounds` as gather_round() leaves them on the root.
+  void write_metrics(const std::vector<RoundRecord>& rounds, std::size_t clients,
+                     std::size_t tensors);
+  void write_layout(const ParameterLayout& layout);
+  /// `values`: the padded parameter vector.
+  void write_model(const ParameterLayout& layout, std::span<const float> values);
+  void write_clients(const Partition& partition, const Dataset& data);
+  /// `ranks`: their number.
+  void write_timings(const std::vector<RoundRecord>& rounds, std::size_t ranks,
+                     const std::vector<int>& rank_of_client);
+  void write_provenance(const std::string& manifest);
+
+  /// Masks come one by one, in client order.
+  void begin_masks(const ParameterLayout& layout, std::size_t clients);
+  /// `words` of the padded vector; empty: nothing is personal.
+  void add_mask(std::span<const Word> words);
+
+  /// Closes the file, syncs it to disk and gives it its name.
+  void commit();
+
+ private:
+  struct Parts;
+  std::filesystem::path path_;
+  std::unique_ptr<Parts> parts_;  ///< keeps hdf5.h out of this header
+};
+
+}  // namespace fedselect

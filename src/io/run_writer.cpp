@@ -1,0 +1,200 @@
+#include "io/run_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <system_error>
+
+#include "base/error.hpp"
+#include "io/atomic_file.hpp"
+#include "io/manifest.hpp"
+
+namespace fedselect {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kResultFile = "result.h5";
+constexpr const char* kConfigFile = "config.toml";
+constexpr const char* kManifestFile = "manifest.json";
+constexpr const char* kMetricsFile = "metrics.csv";
+constexpr const char* kMetricsHeader =
+    "round,clients,accuracy_mean,accuracy_worst,accuracy_before_mean,accuracy_after_mean,"
+    "loss_mean,personal_share,bytes_up,bytes_down,gradients,diverged,seconds\n";
+
+/// A column of metrics.csv over the cohort: of the finite values only, empty if there is none.
+class Column {
+ public:
+  void add(double value) {
+    if (!std::isfinite(value)) return;
+    sum_ += value;
+    least_ = count_ == 0 ? value : std::min(least_, value);
+    ++count_;
+  }
+  std::string mean() const { return text(sum_ / static_cast<double>(count_)); }
+  std::string least() const { return text(least_); }
+
+ private:
+  std::string text(double value) const { return count_ == 0 ? "" : fmt::format("{}", value); }
+
+  double sum_ = 0;
+  double least_ = 0;
+  std::int64_t count_ = 0;
+};
+
+/// Personal fraction of all parameters, from that of each tensor.
+double personal_share(const ParameterLayout& layout, const float* density) {
+  double personal = 0;
+  for (std::size_t i = 0; i < layout.tensors().size(); ++i)
+    personal += static_cast<double>(density[i]) * static_cast<double>(layout.tensors()[i].size());
+  return personal / static_cast<double>(layout.size());
+}
+
+std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round, double seconds) {
+  Column accuracy;
+  Column before;
+  Column after;
+  Column loss;
+  Column personal;
+  ClientRecord sum;
+  std::int64_t clients = 0;
+  std::int64_t diverged = 0;
+  for (std::size_t i = 0; i < round.clients.size(); ++i) {
+    const ClientRecord& record = round.clients[i];
+    if (record.participated == 0) continue;
+    ++clients;
+    diverged += record.diverged;
+    accuracy.add(record.accuracy);
+    before.add(record.accuracy_before);
+    after.add(record.accuracy_after);
+    loss.add(record.loss);
+    personal.add(personal_share(layout, round.density.data() + i * layout.tensors().size()));
+    sum.bytes_up += record.bytes_up;
+    sum.bytes_down += record.bytes_down;
+    sum.gradients += record.gradients;
+  }
+  return fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{:.6f}\n", round.round, clients,
+                     accuracy.mean(), accuracy.least(), before.mean(), after.mean(), loss.mean(),
+                     personal.mean(), sum.bytes_up, sum.bytes_down, sum.gradients, diverged,
+                     seconds);
+}
+
+}  // namespace
+
+RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
+                     Communicator& comm)
+    : folder_(std::move(folder)),
+      description_(std::move(description)),
+      layout_(network.layout()),
+      comm_(comm) {
+  agree(comm_, [&] {
+    if (comm_.is_root()) create_folder();
+  });
+}
+
+void RunWriter::create_folder() {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error)
+    throw InputError(fmt::format("{}: cannot make this folder ({}): choose another one with --out",
+                                 folder_.string(), error.message()));
+  for (const char* name : {kResultFile, kConfigFile})
+    if (fs::exists(folder_ / name, error))
+      throw InputError(fmt::format(
+          "{}: holds a run already ({} is there): remove the folder, or choose another name with "
+          "--name or another place with --out",
+          folder_.string(), name));
+  try {
+    replace_file(folder_ / kConfigFile, description_.config);
+    replace_file(folder_ / kManifestFile, description_.manifest);
+  } catch (
+      const SystemError& failure) {  // nothing is lost yet: the user has to choose a better place
+    throw InputError(failure.what());
+  }
+  metrics_.open(folder_ / kMetricsFile, std::ios::trunc);
+  metrics_ << kMetricsHeader << std::flush;
+  require(metrics_.good(), fmt::format("{}: cannot write it: choose another folder with --out",
+                                       (folder_ / kMetricsFile).string()));
+}
+
+void RunWriter::add(const RoundRecord& round, double seconds) {
+  if (!comm_.is_root()) return;
+  rounds_.push_back(round);
+  metrics_ << metrics_row(layout_, round, seconds) << std::flush;
+  if (!metrics_.good())
+    throw SystemError(fmt::format("{}: cannot write it: is the disk full, or gone?",
+                                  (folder_ / kMetricsFile).string()));
+}
+
+void RunWriter::finish(const Simulation& simulation, const Dataset& data,
+                       const Partition& partition) {
+  std::optional<ResultFile> file;
+  agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    file.emplace(folder_ / kResultFile);
+    write_parts(*file, simulation, data, partition);
+  });
+  if (description_.masks) agree(comm_, [&] { collect_masks(file ? &*file : nullptr, simulation); });
+  agree(comm_, [&] {
+    if (!comm_.is_root()) return;
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
+    const std::string manifest = complete_manifest(description_.manifest, seconds.count());
+    file->write_provenance(manifest);
+    file->commit();
+    replace_file(folder_ / kManifestFile, manifest);
+  });
+}
+
+void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, const Dataset& data,
+                            const Partition& partition) const {
+  const std::size_t clients = partition.clients();
+  file.write_header(description_, data.name, rounds_.size(), clients, layout_.size());
+  file.write_metrics(rounds_, clients, layout_.tensors().size());
+  file.write_layout(layout_);
+  const auto model = simulation.global_model();
+  file.write_model(layout_, std::span<const float>(model));
+  file.write_clients(partition, data);
+  file.write_timings(rounds_, static_cast<std::size_t>(comm_.size()), simulation.rank_of_client());
+}
+
+/// One mask at a time, in client order: its owner sends it, the root writes it. If the root cannot
+/// write, it still takes what the others send, so that none of them waits for ever.
+void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) const {
+  const auto& rank_of = simulation.rank_of_client();
+  const auto own_words = [&](int client) {
+    const MaskPtr mask = simulation.mask(client);
+    return mask ? mask->words() : std::span<const Word>();
+  };
+  std::exception_ptr failure;
+  const auto guarded = [&](const auto& write) {
+    if (failure) return;
+    try {
+      write();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  };
+  if (file != nullptr) guarded([&] { file->begin_masks(layout_, rank_of.size()); });
+  for (std::size_t k = 0; k < rank_of.size(); ++k) {
+    const int client = static_cast<int>(k);
+    const bool is_mine = rank_of[k] == comm_.rank();
+    if (file == nullptr) {
+      if (is_mine) comm_.send(std::as_bytes(own_words(client)), 0);
+    } else if (is_mine) {
+      guarded([&] { file->add_mask(own_words(client)); });
+    } else {
+      const auto bytes = comm_.receive(rank_of[k]);
+      std::vector<Word> words(bytes.size() / sizeof(Word));
+      if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
+      guarded([&] { file->add_mask(words); });
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace fedselect
