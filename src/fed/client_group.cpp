@@ -10,11 +10,10 @@
 namespace fedselect {
 
 ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
-                         std::vector<VectorStart> vectors, std::span<const float> initial,
+                         const std::vector<VectorStart>& vectors, std::span<const float> initial,
                          PhaseClock& clock)
     : ops_(ops),
       layout_(layout),
-      vector_starts_(std::move(vectors)),
       initial_(initial.begin(), initial.end()),
       clock_(clock),
       ones_(static_cast<std::size_t>(capacity), 1),
@@ -25,8 +24,8 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       mask_(ops, capacity, layout.words()),
       next_mask_(ops, capacity, layout.words()),
       eligible_(ops, capacity, layout.words()) {
-  for (std::size_t i = 0; i < vector_starts_.size(); ++i)
-    vectors_.emplace_back(ops, capacity, layout.padded_size());
+  for (const VectorStart start : vectors)
+    vectors_.push_back({start, {ops, capacity, layout.padded_size()}});
   const auto n = static_cast<std::size_t>(capacity);
   rule_.resize(n);
   personal_counts_.resize(n * layout.tensors().size());
@@ -51,16 +50,9 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
       ops_.zero(mask_.of(g), layout_.words() * sizeof(Word));
     // The gradient's memory is free between steps.
     gradient_.upload(ops_, g, state.personal);
-    for (std::size_t i = 0; i < vectors_.size(); ++i) {
-      const bool kept = i < state.vectors.size() && !state.vectors[i].empty();
-      if (kept)
-        vectors_[i].upload(ops_, g, state.vectors[i]);
-      else if (vector_starts_[i] == VectorStart::initial_model)
-        vectors_[i].upload(ops_, g, initial_);
-      else
-        ops_.zero(vectors_[i].of(g), layout_.padded_size() * sizeof(float));
-    }
   }
+  store_ = &store;
+  for (auto& vector : vectors_) vector.present = vector.changed = false;
   ops_.unpack(everyone(), layout_.padded_size(), gradient(), mask(), parameters());
   for (int g = 0; g < size(); ++g) {
     ops_.copy(start_.of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
@@ -83,7 +75,7 @@ void ClientGroup::save(ClientStore& store) {
       rule_[i] = std::make_shared<const Mask>(std::move(words));
     }
     state.mask = counts[i] > 0 ? rule_[i] : nullptr;
-    state.personal = std::vector<float>(counts[i]);
+    if (state.personal.size() != counts[i]) state.personal = std::vector<float>(counts[i]);
     gradient_.download(ops_, g, std::span(state.personal));
     if (mask_proposed_[i] != 0) {
       std::vector<Word> words(layout_.words());
@@ -94,16 +86,17 @@ void ClientGroup::save(ClientStore& store) {
     }
     state.vectors.resize(vectors_.size());
     for (std::size_t v = 0; v < vectors_.size(); ++v) {
+      if (!vectors_[v].changed) continue;
       state.vectors[v].resize(layout_.padded_size());
-      vectors_[v].download(ops_, g, std::span(state.vectors[v]));
+      vectors_[v].values.download(ops_, g, std::span(state.vectors[v]));
     }
   }
 }
 
-void ClientGroup::adopt_next_masks(const ClientStore& store) {
+void ClientGroup::adopt_next_masks() {
   for (int g = 0; g < size(); ++g) {
     const auto i = static_cast<std::size_t>(g);
-    const MaskPtr& next = store.state(clients_[i]).next_mask;
+    const MaskPtr& next = store_->state(clients_[i]).next_mask;
     if (!next) continue;
     mask_.upload(ops_, g, next->words());
     rule_[i] = next;
@@ -174,9 +167,29 @@ void ClientGroup::rewind() {
   }
 }
 
+ops::ConstValues ClientGroup::vector(std::size_t index) {
+  KeptVector& vector = vectors_[index];
+  if (!vector.present) {
+    const PhaseClock::Scope timed(clock_, Phase::store);
+    for (int g = 0; g < size(); ++g) {
+      const auto& kept = store_->state(clients_[static_cast<std::size_t>(g)]).vectors;
+      if (index < kept.size() && !kept[index].empty())
+        vector.values.upload(ops_, g, kept[index]);
+      else if (vector.start == VectorStart::initial_model)
+        vector.values.upload(ops_, g, initial_);
+      else
+        ops_.zero(vector.values.of(g), layout_.padded_size() * sizeof(float));
+    }
+    vector.present = true;
+  }
+  return vector.values.view();
+}
+
 void ClientGroup::remember(std::size_t index) {
+  KeptVector& vector = vectors_[index];
   for (int g = 0; g < size(); ++g)
-    ops_.copy(vectors_[index].of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
+    ops_.copy(vector.values.of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
+  vector.present = vector.changed = true;
 }
 
 ops::Values ClientGroup::velocity() {

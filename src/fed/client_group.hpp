@@ -39,18 +39,19 @@ using ParameterVector = ops::DeviceArray<float>;
 class ClientGroup {
  public:
   ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
-              std::vector<VectorStart> vectors, std::span<const float> initial, PhaseClock& clock);
+              const std::vector<VectorStart>& vectors, std::span<const float> initial, PhaseClock& clock);
 
   // Coming and going (the round calls these)
 
-  /// Takes over the clients' states: personal values where their masks say so, the global model elsewhere.
+  /// Takes over the clients' states: personal values where their masks say so, the global model elsewhere. The store
+  /// must outlive the group's work on these clients.
   void load(const ClientStore& store, std::span<const int> clients, const ParameterVector& global,
             int round);
   /// Writes masks, personal values and vectors back, but for the clients that diverged. What grow_mask proposed is kept
   /// until it is adopted.
   void save(ClientStore& store);
   /// Puts the masks proposed by grow_mask in force (after the broadcast, on freshly loaded states).
-  void adopt_next_masks(const ClientStore& store);
+  void adopt_next_masks();
 
   // The kit: verbs for methods
 
@@ -65,8 +66,8 @@ class ClientGroup {
   void grow_mask(const Growth& growth, const MaskPtr& eligible, ops::ConstValues reference);
   /// The parameters become what they were when the round began; momentum is forgotten.
   void rewind();
-  /// Kept vector number `index` (in the order that the method declared).
-  ops::Values vector(std::size_t index) const { return vectors_[index].view(); }
+  /// Kept vector number `index` (in the order that the method declared), to read. Fetched from the store on first use.
+  ops::ConstValues vector(std::size_t index);
   /// Kept vector number `index` <- the parameters.
   void remember(std::size_t index);
 
@@ -100,7 +101,6 @@ class ClientGroup {
 
   ops::Ops& ops_;
   const ParameterLayout& layout_;
-  std::vector<VectorStart> vector_starts_;
   AlignedVector<float> initial_;
   PhaseClock& clock_;
 
@@ -115,7 +115,15 @@ class ClientGroup {
   ops::DeviceArray<Word> mask_;
   ops::DeviceArray<Word> next_mask_;
   ops::DeviceArray<Word> eligible_;
-  std::vector<ops::DeviceArray<float>> vectors_;
+  /// A kept vector in the device's memory: whether it is there, and whether the store has to hear of it.
+  struct KeptVector {
+    VectorStart start;
+    ops::DeviceArray<float> values;
+    bool present = false;
+    bool changed = false;
+  };
+  std::vector<KeptVector> vectors_;
+  const ClientStore* store_ = nullptr;  ///< from which the group was loaded
   std::vector<MaskPtr> rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
   std::vector<char> mask_changed_;

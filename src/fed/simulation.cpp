@@ -193,7 +193,7 @@ void Simulation::adopt_masks(const std::vector<int>& clients, int t) {
     if (store_.state(client).next_mask) proposed.push_back(client);
   for_each_group(proposed, [&](std::span<const int> ids) {
     group_.load(store_, ids, global_, t);
-    group_.adopt_next_masks(store_);
+    group_.adopt_next_masks();
     group_.save(store_);
   });
 }

@@ -175,7 +175,7 @@ std::vector<double> densities(ClientGroup& clients, ClientStore& store,
     clients.grow_mask(growth, weights, clients.vector(0));
     clients.save(store);
     clients.load(store, std::vector<int>{0}, global, t);
-    clients.adopt_next_masks(store);
+    clients.adopt_next_masks();
     clients.save(store);
     result.push_back(static_cast<double>(store.state(0).mask->count()));
   }
