@@ -129,6 +129,7 @@ const std::vector<ConvCase>& conv_cases() {
       {{{4, 4, 32}, 48, 3, 1, 2}, {0, 4}, kWinograd},
       {{{4, 4, 160}, 130, 3, 1, 1}, {3}, kWinograd},
       {{{3, 3, 16}, 16, 3, 1, 3}, {1}, kWinograd},
+      {{{1, 1, 56}, 70, 5, 1, 2}, {600, 1}, kWinograd},  // several long blocks of tiles
       {{{8, 8, 3}, 16, 3, 1, 1}, {2}, kDirect},
       {{{9, 9, 3}, 33, 7, 2, 3}, {2, 1}, kDirect},
       {{{9, 8, 16}, 32, 3, 2, 1}, {2}, kDirect},

@@ -8,7 +8,8 @@ namespace {
 ///
 /// AVX-512: 14 x 2 accumulators, 2 vectors of B and one broadcast element of A fill 31 of 32
 /// registers; a step of the depth needs 28 FMAs (14 cycles at two a cycle) and 16 loads (8 cycles),
-/// so arithmetic limits it.
+/// so arithmetic limits it: 95 % of the peak measured on Zen 5 within Winograd's products (depth
+/// 32), 85 % where C is written once to memory (fc1's dweight).
 template <int R, int V, bool Masked>
 void register_block(const Product& p, const float* a, const float* b, float* c, const float* bias,
                     Index last) {

@@ -138,6 +138,22 @@ inline void transform_filter(const Vec* g, Vec* to) {
   }
 }
 
+/// One element of transform_filter, for a point that isn't known at compile time.
+template <int R>
+inline Vec transform_filter_at(int point, const Vec* g) {
+  constexpr const Coefficients<R>& k = kCoefficients<R>;
+  if (point == 0) return k.filter_of_zero * g[0];
+  if (point == points_of(R) - 1) return g[R - 1];
+  const float(&factors)[R] = k.filter[(point - 1) / 2];
+  const float sign = point % 2 == 1 ? 1.0F : -1.0F;
+  Vec sum = factors[0] * g[0];
+#pragma GCC unroll 8
+  for (int i = 1; i < R; ++i) {
+    sum = multiply_add(i % 2 == 0 ? factors[i] : sign * factors[i], g[i], sum);
+  }
+  return sum;
+}
+
 template <int R>
 inline void adjoint_filter(const Vec* h, Vec* g) {
   constexpr const Coefficients<R>& k = kCoefficients<R>;
