@@ -115,6 +115,8 @@ struct ConvCase {
 
 constexpr double kDirect = 1e-6;
 constexpr double kWinograd = 5e-6;
+constexpr double kMostlyPadding =
+    1e-5;  // relative to few products, where the transforms round like many
 
 const std::vector<ConvCase>& conv_cases() {
   static const std::vector<ConvCase> cases = {
@@ -129,7 +131,7 @@ const std::vector<ConvCase>& conv_cases() {
       {{{4, 4, 32}, 48, 3, 1, 2}, {0, 4}, kWinograd},
       {{{4, 4, 160}, 130, 3, 1, 1}, {3}, kWinograd},
       {{{3, 3, 16}, 16, 3, 1, 3}, {1}, kWinograd},
-      {{{1, 1, 56}, 70, 5, 1, 2}, {600, 1}, kWinograd},  // several long blocks of tiles
+      {{{3, 3, 56}, 70, 5, 1, 2}, {590, 1}, kMostlyPadding},  // several long blocks of tiles
       {{{8, 8, 3}, 16, 3, 1, 1}, {2}, kDirect},
       {{{9, 9, 3}, 33, 7, 2, 3}, {2, 1}, kDirect},
       {{{9, 8, 16}, 32, 3, 2, 1}, {2}, kDirect},

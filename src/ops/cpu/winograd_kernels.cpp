@@ -422,8 +422,14 @@ void gradient_of_weights(const Conv& s, const float* x, const float* dy, float* 
 
 bool winograd_fits(const Conv& s) {
   constexpr Index kFewestChannels = 16;  // with fewer the transforms cost more than they save
-  return s.stride == 1 && (s.kernel == 3 || s.kernel == 5) && s.channels >= kFewestChannels &&
-         s.out_channels >= kFewestChannels && s.samples > 0 && s.out_height > 0 && s.out_width > 0;
+  if (s.stride != 1 || (s.kernel != 3 && s.kernel != 5) || s.channels < kFewestChannels ||
+      s.out_channels < kFewestChannels) {
+    return false;
+  }
+  // Tiles that are mostly empty save nothing, and round worse.
+  const Index points = s.kernel + kTile - 1;
+  const Index direct = s.samples * s.out_height * s.out_width * s.kernel * s.kernel;
+  return direct > 0 && 2 * Tiles(s).count * points * points <= direct;
 }
 
 Index winograd_correlate_scratch(const Conv& s) { return CorrelateBuffers(s).arena.size; }
