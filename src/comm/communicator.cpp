@@ -1,5 +1,6 @@
 #include "comm/communicator.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
@@ -7,8 +8,6 @@
 #include <exception>
 #include <limits>
 #include <stdexcept>
-
-#include <fmt/format.h>
 
 #include "base/aligned.hpp"
 #include "base/error.hpp"
@@ -34,7 +33,7 @@ class SelfCommunicator final : public Communicator {
   std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
     auto memory = std::make_shared<AlignedVector<std::byte>>(bytes);
-    fill(*memory);
+    agree(*this, [&] { fill(*memory); });  // errors as any number of ranks would have them
     return {memory, memory->data()};
   }
   std::vector<std::string> host_names() override {

@@ -12,8 +12,9 @@ namespace fedselect {
 
 /// The ranks of a job and what they say to each other.
 ///
-/// Verbs marked collective must be called by all ranks in the same order. A failing MPI call throws SystemError
-/// with the call's name, the code's text and the rank. One process without MPI behaves like one rank.
+/// Verbs marked collective must be called by all ranks in the same order. A failing MPI call throws
+/// SystemError with the call's name, the code's text and the rank. One process without MPI behaves
+/// like one rank.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -40,8 +41,9 @@ class Communicator {
   virtual void send(std::span<const std::byte> bytes, int to) = 0;
   virtual std::vector<std::byte> receive(int from) = 0;
 
-  /// Collective: `bytes` of memory that all ranks of a node read. `fill` runs on one rank a node, before any rank
-  /// returns; if it throws, all ranks of the job throw with its message.
+  /// Collective: `bytes` of memory that all ranks of a node read, aligned to kAlignment. `fill`
+  /// runs on one rank a node, before any rank returns; if it throws, all ranks of the job throw
+  /// with its message.
   virtual std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) = 0;
 
@@ -52,9 +54,10 @@ class Communicator {
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-/// Runs `action` on every rank (collective). If it throws on some ranks, all ranks throw the error of the lowest of
-/// them: InputError as it is, anything else as SystemError with "rank R: " before its text. For phases in which
-/// ranks can fail apart, such as reading files: afterwards either all go on or all have the same error.
+/// Runs `action` on every rank (collective). If it throws on some ranks, all ranks throw the error
+/// of the lowest of them: InputError as it is, anything else as SystemError with "rank R: " before
+/// its text. For phases in which ranks can fail apart, such as reading files: afterwards either all
+/// go on or all have the same error.
 void agree(Communicator& comm, const std::function<void()>& action);
 
 /// A struct without pointers as bytes, and back.
@@ -66,7 +69,8 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 /// One process that talks to nobody.
 std::unique_ptr<Communicator> make_self_communicator();
 
-/// MPI for the life of this object: initialised by the constructor, finalised by the destructor. Make one, in main.
+/// MPI for the life of this object: initialised by the constructor, finalised by the destructor.
+/// Make one, in main.
 class MpiSession {
  public:
   MpiSession(int& argc, char**& argv);

@@ -1,13 +1,15 @@
+#include <fmt/format.h>
 #include <mpi.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
 #include <limits>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include "base/aligned.hpp"
 #include "base/error.hpp"
 #include "comm/communicator.hpp"
 
@@ -42,20 +44,25 @@ class SharedWindow {
   SharedWindow(MPI_Comm node, std::size_t bytes) {
     int node_rank = 0;
     FEDSELECT_CHECK_MPI(MPI_Comm_rank(node, &node_rank));
-    const auto mine = static_cast<MPI_Aint>(node_rank == 0 ? bytes : 0);
+    const auto mine = static_cast<MPI_Aint>(node_rank == 0 ? bytes + kAlignment : 0);
     void* base = nullptr;
     FEDSELECT_CHECK_MPI(
         MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, node, static_cast<void*>(&base), &window_));
     MPI_Aint size = 0;
     int unit = 0;
-    FEDSELECT_CHECK_MPI(
-        MPI_Win_shared_query(window_, 0, &size, &unit, static_cast<void*>(&base)));
-    data_ = {static_cast<std::byte*>(base), bytes};
+    FEDSELECT_CHECK_MPI(MPI_Win_shared_query(window_, 0, &size, &unit, static_cast<void*>(&base)));
+    // MPI puts its own header before the window, so the window begins anywhere. One rank says where
+    // the aligned part begins, the others, whose windows lie in pages of their own, agree with it.
+    auto skip = static_cast<std::uint64_t>(-reinterpret_cast<std::uintptr_t>(base) % kAlignment);
+    FEDSELECT_CHECK_MPI(MPI_Bcast(&skip, 1, MPI_UINT64_T, 0, node));
+    data_ = {static_cast<std::byte*>(base) + skip, bytes};
   }
+  /// Freeing waits for the other ranks of the node. While an exception ends this rank, they may
+  /// never come: then the window is left to MPI_Finalize or abort().
   ~SharedWindow() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (finalized == 0) MPI_Win_free(&window_);
+    if (finalized == 0 && std::uncaught_exceptions() == 0) MPI_Win_free(&window_);
   }
   SharedWindow(const SharedWindow&) = delete;
   SharedWindow& operator=(const SharedWindow&) = delete;
@@ -88,8 +95,7 @@ class MpiCommunicator final : public Communicator {
   void all_reduce_sum(std::span<std::uint32_t> values) override { sum(values, MPI_UINT32_T); }
 
   std::int64_t all_reduce_min(std::int64_t value) override {
-    FEDSELECT_CHECK_MPI(
-        MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, comm_));
+    FEDSELECT_CHECK_MPI(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, comm_));
     return value;
   }
 
@@ -124,8 +130,7 @@ class MpiCommunicator final : public Communicator {
 
   std::vector<std::byte> receive(int from) override {
     std::uint64_t n = 0;
-    FEDSELECT_CHECK_MPI(
-        MPI_Recv(&n, 1, MPI_UINT64_T, from, kTag, comm_, MPI_STATUS_IGNORE));
+    FEDSELECT_CHECK_MPI(MPI_Recv(&n, 1, MPI_UINT64_T, from, kTag, comm_, MPI_STATUS_IGNORE));
     std::vector<std::byte> bytes(n);
     in_pieces(n, [&](std::size_t begin, int count) {
       FEDSELECT_CHECK_MPI(
