@@ -16,7 +16,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       layout_(layout),
       initial_(initial.begin(), initial.end()),
       clock_(clock),
-      ones_(static_cast<std::size_t>(capacity), 1),
+      active_(static_cast<std::size_t>(capacity), 1),
       everything_{0, layout.padded_size()},
       theta_(ops, capacity, layout.padded_size()),
       start_(ops, capacity, layout.padded_size()),
@@ -28,6 +28,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
     vectors_.push_back({start, {ops, capacity, layout.padded_size()}});
   const auto n = static_cast<std::size_t>(capacity);
   rule_.resize(n);
+  norms_.resize(n);
   personal_counts_.resize(n * layout.tensors().size());
   take_.resize(personal_counts_.size());
 }
@@ -39,7 +40,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   round_ = round;
   mask_proposed_.assign(clients.size(), 0);
   mask_changed_.assign(clients.size(), 0);
-  diverged_.assign(clients.size(), 0);
+  std::fill(active_.begin(), active_.end(), 1);
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);
     ops_.copy(theta_.of(g), global.of(0), layout_.padded_size() * sizeof(float));
@@ -53,7 +54,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   }
   store_ = &store;
   for (auto& vector : vectors_) vector.present = vector.changed = false;
-  ops_.unpack(everyone(), layout_.padded_size(), gradient(), mask(), parameters());
+  ops_.unpack(active(), layout_.padded_size(), gradient(), mask(), parameters());
   for (int g = 0; g < size(); ++g) {
     ops_.copy(start_.of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
     if (!velocity_.empty()) ops_.zero(velocity_.of(g), layout_.padded_size() * sizeof(float));
@@ -64,7 +65,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
 void ClientGroup::save(ClientStore& store) {
   const PhaseClock::Scope timed(clock_, Phase::store);
   std::vector<std::size_t> counts(clients_.size());
-  ops_.pack(everyone(), layout_.padded_size(), parameters(), mask(), gradient(), counts);
+  ops_.pack(active(), layout_.padded_size(), parameters(), mask(), gradient(), counts);
   for (int g = 0; g < size(); ++g) {
     const auto i = static_cast<std::size_t>(g);
     if (diverged(g)) continue;
@@ -112,15 +113,23 @@ void ClientGroup::personalize(const MaskPtr& mask) {
   recount();
 }
 
+void ClientGroup::check_finite() {
+  std::fill(norms_.begin(), norms_.end(), 0);
+  ops_.squared_norm(active(), layout_.ranges(), parameters(), norms_);
+  for (int g = 0; g < size(); ++g)
+    if (!std::isfinite(norms_[static_cast<std::size_t>(g)])) mark_diverged(g);
+}
+
 void ClientGroup::keep_top(double rate, SelectionScope scope) {
   const PhaseClock::Scope timed(clock_, Phase::select);
+  check_finite();
   const auto ranges = selection_ranges(scope);
   const auto counts = std::span(take_).first(clients_.size() * ranges.size());
-  ops_.count_bits(everyone(), ranges, mask(), counts);
+  ops_.count_bits(active(), ranges, mask(), counts);
   for (auto& count : counts)
     count = static_cast<std::int64_t>(std::nearbyint(rate * static_cast<double>(count)));
-  ops_.change_magnitude(everyone(), layout_.padded_size(), parameters(), start(), gradient());
-  ops_.select_top(everyone(), ranges, counts, ops::Ties::exact, false, gradient(), mask(),
+  ops_.change_magnitude(active(), layout_.padded_size(), parameters(), start(), gradient());
+  ops_.select_top(active(), ranges, counts, ops::Ties::exact, false, gradient(), mask(),
                   mask_.view());
   std::fill(rule_.begin(), rule_.end(), nullptr);
   std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
@@ -130,13 +139,14 @@ void ClientGroup::keep_top(double rate, SelectionScope scope) {
 void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
                             ops::ConstValues reference) {
   const PhaseClock::Scope timed(clock_, Phase::select);
+  check_finite();
   const auto ranges = selection_ranges(growth.scope);
   const auto counts = std::span(take_).first(clients_.size() * ranges.size());
   for (int g = 0; g < size(); ++g) eligible_.upload(ops_, g, eligible->words());
-  ops_.count_bits(everyone(), ranges, eligible_.view(), counts);
+  ops_.count_bits(active(), ranges, eligible_.view(), counts);
   const std::vector<std::int64_t> allowed(counts.begin(), counts.end());
-  ops_.bits_and_not(everyone(), layout_.words(), eligible_.view(), mask(), eligible_.view());
-  ops_.count_bits(everyone(), ranges, eligible_.view(), counts);
+  ops_.bits_and_not(active(), layout_.words(), eligible_.view(), mask(), eligible_.view());
+  ops_.count_bits(active(), ranges, eligible_.view(), counts);
   for (std::size_t i = 0; i < counts.size(); ++i) {
     // Tensors whose indices may not be personal have nothing allowed and nothing free.
     const auto free = static_cast<double>(counts[i]);
@@ -151,11 +161,11 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
       take = 0;
     counts[i] = static_cast<std::int64_t>(take);
   }
-  ops_.change_magnitude(everyone(), layout_.padded_size(), parameters(), reference, gradient());
+  ops_.change_magnitude(active(), layout_.padded_size(), parameters(), reference, gradient());
   const bool skip_zero = growth.ties == ops::Ties::exact;
-  ops_.select_top(everyone(), ranges, counts, growth.ties, skip_zero, gradient(),
+  ops_.select_top(active(), ranges, counts, growth.ties, skip_zero, gradient(),
                   eligible_.view(), eligible_.view());
-  ops_.bits_or(everyone(), layout_.words(), mask(), eligible_.view(), next_mask_.view());
+  ops_.bits_or(active(), layout_.words(), mask(), eligible_.view(), next_mask_.view());
   std::fill(mask_proposed_.begin(), mask_proposed_.end(), 1);
   std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
 }
@@ -194,7 +204,7 @@ void ClientGroup::remember(std::size_t index) {
 
 ops::Values ClientGroup::velocity() {
   if (velocity_.empty())
-    velocity_ = {ops_, static_cast<int>(ones_.size()), layout_.padded_size()};
+    velocity_ = {ops_, static_cast<int>(active_.size()), layout_.padded_size()};
   return velocity_.view();
 }
 
@@ -206,7 +216,7 @@ std::int64_t ClientGroup::personal(int g) const {
 }
 
 void ClientGroup::recount() {
-  ops_.count_bits(everyone(), layout_.ranges(), mask(),
+  ops_.count_bits(active(), layout_.ranges(), mask(),
                   std::span(personal_counts_).first(clients_.size() * layout_.tensors().size()));
 }
 

@@ -88,10 +88,13 @@ class ClientGroup {
   }
   std::int64_t personal(int g) const;
   bool mask_changed(int g) const { return mask_changed_[static_cast<std::size_t>(g)] != 0; }
-  bool diverged(int g) const { return diverged_[static_cast<std::size_t>(g)] != 0; }
-  void mark_diverged(int g) { diverged_[static_cast<std::size_t>(g)] = 1; }
-  /// All clients of the group, for ops that don't count samples.
-  ops::Group everyone() const { return {std::span(ones_).first(clients_.size())}; }
+  /// A client diverged if its loss or its parameters stopped being finite; it sits out everything from then on.
+  bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
+  void mark_diverged(int g) { active_[static_cast<std::size_t>(g)] = 0; }
+  /// Marks the clients whose parameters are not finite.
+  void check_finite();
+  /// The clients of the group that did not diverge, for ops that don't count samples.
+  ops::Group active() const { return {std::span(active_).first(clients_.size())}; }
   PhaseClock& clock() { return clock_; }
 
  private:
@@ -104,7 +107,7 @@ class ClientGroup {
   AlignedVector<float> initial_;
   PhaseClock& clock_;
 
-  std::vector<int> ones_;
+  std::vector<int> active_;  ///< 1, or 0 for a client that diverged
   std::vector<int> clients_;
   int round_ = 0;
   ops::Range everything_;
@@ -127,7 +130,7 @@ class ClientGroup {
   std::vector<MaskPtr> rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
   std::vector<char> mask_changed_;
-  std::vector<char> diverged_;
+  std::vector<double> norms_;
   std::vector<std::int64_t> personal_counts_;
   std::vector<std::int64_t> take_;
 };

@@ -44,7 +44,7 @@ ops::SumView SharedSum::view() const {
 
 void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> weights) {
   const auto size = layout_.padded_size();
-  const std::ptrdiff_t bad = ops_.accumulate(clients.everyone(), size, fixed_, weights,
+  const std::ptrdiff_t bad = ops_.accumulate(clients.active(), size, fixed_, weights,
                                              clients.parameters(), clients.mask(), view());
   if (bad < 0) return;
   const auto index = static_cast<std::size_t>(bad) % size;

@@ -130,16 +130,13 @@ bool Simulation::evaluates_in(int t) const {
 void Simulation::train(int t) {
   trainer_.begin();
   algorithm_.client_step(group_, trainer_, setup_.passes);
-  std::vector<double> norms(static_cast<std::size_t>(group_.size()));
-  ops_.squared_norm(group_.everyone(), layout_.ranges(), group_.parameters(), norms);
-  for (int g = 0; g < group_.size(); ++g) {
-    if (!std::isfinite(norms[static_cast<std::size_t>(g)])) group_.mark_diverged(g);
+  group_.check_finite();
+  for (int g = 0; g < group_.size(); ++g)
     if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
       throw SystemError(fmt::format(
           "client {} diverged in round {} (its loss or weights are not finite): lower train.lr, set "
           "train.grad_clip, or set train.on_divergence = \"exclude\"",
           group_.clients()[static_cast<std::size_t>(g)], t));
-  }
 }
 
 void Simulation::aggregate() {

@@ -255,5 +255,13 @@ TEST_F(RoundByHand, DivergedClientIsLeftOut) {
   expect_global(*simulation, initial_);
 }
 
+TEST_F(RoundByHand, DivergenceBeforeASelectionIsNoError) {
+  data_.deviation = {1e-38F};
+  run(make_fedselect_ltn(), 1, 3);
+  EXPECT_EQ(last_.clients[0].diverged + last_.clients[1].diverged, 1);
+  run(make_fedselect(), 2, 3, {{"growth_every", 1}, {"growth_first", 0}});
+  EXPECT_GE(last_.clients[0].diverged + last_.clients[1].diverged, 1);
+}
+
 }  // namespace
 }  // namespace fedselect
