@@ -17,8 +17,8 @@ namespace fedselect {
 /// One `[[method]]` of a config.
 struct MethodConfig {
   std::string name;
-  std::string label;        ///< names the run's folder and its curves; the method's name unless given
-  std::int64_t passes = 0;  ///< P of this method; 0: train.passes
+  std::string label;  ///< names the run's folder and its curves; the method's name unless given
+  std::int64_t passes = 0;               ///< P of this method; 0: train.passes
   std::unique_ptr<Algorithm> algorithm;  ///< has read its own keys
 };
 
@@ -27,8 +27,8 @@ struct OutputConfig {
   bool masks = true;  ///< write every client's final mask
 };
 
-/// An experiment: what a config file says, with every default filled in.
-struct Config {
+/// What holds for all methods of an experiment: the top-level keys and the sections.
+struct Settings {
   std::string name = "run";
   std::int64_t seed = 1;
   std::int64_t rounds = 100;
@@ -38,18 +38,25 @@ struct Config {
   FederationConfig federation;
   EvaluateConfig evaluate;
   OutputConfig output;
+};
+
+/// An experiment: what a config file says, with every default filled in.
+struct Config : Settings {
   std::vector<MethodConfig> methods;
 };
 
-/// Reads a config and validates it whole. `overrides` are "key=value" of the command line, key as "train.lr", or
-/// "method.LABEL.rate" (all methods with that key: "method.rate"), value as TOML writes it (a bare word counts as a string).
-/// Throws InputError that lists every problem found: file, line, key, why, and the nearest valid key.
+/// Reads a config and validates it whole. `overrides` are "key=value" of the command line, key as
+/// "train.lr", or "method.LABEL.rate" (all methods with that key: "method.rate"), value as TOML
+/// writes it (a bare word counts as a string); a later one beats an earlier one. Which methods
+/// there are, and their labels, only the file says. Throws InputError that lists every problem
+/// found, by line: file, line, key, why, and the nearest valid key.
 Config read_config(const std::string& path, const std::vector<std::string>& overrides);
 /// The same for text; `origin` stands in messages where the file's name would.
 Config parse_config(std::string_view text, const std::string& origin,
                     const std::vector<std::string>& overrides);
 
-/// The resolved config as TOML, every key written out, with only method number `method`: reading it back gives the same run.
+/// The resolved config as TOML, every key written out, with only method number `method`: reading it
+/// back gives the same run.
 std::string write_config(const Config& config, std::size_t method);
 
 /// The keys of one method as lines of help: key, default, permitted values, meaning.

@@ -1,0 +1,61 @@
+#include "base/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+
+namespace fedselect {
+
+namespace {
+
+constexpr const char* kEraseLine = "\r\x1b[K";  // ANSI: to the line's begin, then erase to its end
+
+}  // namespace
+
+std::string describe_duration(std::chrono::duration<double> duration) {
+  const auto seconds = static_cast<std::int64_t>(std::ceil(duration.count()));
+  const auto minutes = seconds / 60;
+  if (minutes < 60) return fmt::format("{}:{:02}", minutes, seconds % 60);
+  return fmt::format("{}:{:02}:{:02}", minutes / 60, minutes % 60, seconds % 60);
+}
+
+Progress::Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line)
+    : title_(std::move(title)),
+      steps_(steps),
+      draws_bar_(draws_bar),
+      write_line_(std::move(write_line)) {
+  if (draws_bar_) draw("");
+}
+
+Progress::~Progress() {
+  if (draws_bar_) std::fputs(kEraseLine, stderr);
+}
+
+void Progress::step(std::string_view status) {
+  ++done_;
+  const auto now = Clock::now();
+  if (done_ == 1 || done_ == steps_ || now - last_line_ >= kBetweenLines) {
+    last_line_ = now;
+    write_line_(fmt::format("{} {}/{} {}, {} left", title_, done_, steps_, status,
+                            describe_duration(left())));
+  }
+  if (draws_bar_) draw(status);
+}
+
+/// As if the steps to come took as long as those that are done.
+std::chrono::duration<double> Progress::left() const {
+  const std::chrono::duration<double> spent = Clock::now() - start_;
+  return spent * (static_cast<double>(steps_ - done_) / static_cast<double>(done_));
+}
+
+void Progress::draw(std::string_view status) const {
+  constexpr std::int64_t kWidth = 24;
+  const auto filled = static_cast<std::size_t>(kWidth * done_ / steps_);
+  fmt::print(stderr, "{}{} [{:.<{}}] {}/{} {}", kEraseLine, title_, std::string(filled, '#'),
+             kWidth, done_, steps_, status);
+  if (done_ > 0) fmt::print(stderr, ", {} left", describe_duration(left()));
+  std::fflush(stderr);
+}
+
+}  // namespace fedselect

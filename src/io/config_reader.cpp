@@ -1,0 +1,130 @@
+#include "io/config_reader.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "io/config_text.hpp"
+
+namespace fedselect {
+
+Place place_of(const toml::source_region& region) {
+  return {.line = static_cast<int>(region.begin.line),
+          .column = static_cast<int>(region.begin.column),
+          .override = {}};
+}
+
+std::string describe_value(const toml::node& node) {
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "a list";
+  if (const auto text = node.value_exact<std::string_view>())
+    return fmt::format("the text {}", quote(*text));
+  std::ostringstream out;
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_value<decltype(value)>) out << value;
+  });
+  return out.str();
+}
+
+SectionReader::SectionReader(Scope scope, Overrides& overrides, Problems& problems)
+    : scope_(std::move(scope)), overrides_(overrides), problems_(problems) {}
+
+SectionReader::Source SectionReader::look_up(std::string_view key) {
+  std::vector<std::string> names;
+  for (const std::string& prefix : scope_.override_prefixes)
+    names.push_back(prefix + std::string(key));
+  if (const Override* override = overrides_.find(names))
+    return {&override->value(), override, override->place()};
+  if (scope_.table == nullptr) return {};
+  const auto found = scope_.table->find(key);
+  if (found == scope_.table->end()) return {nullptr, nullptr, place_of(scope_.table->source())};
+  return {&found->second, nullptr, place_of(found->first.source())};
+}
+
+SectionReader::Source SectionReader::declare(std::string_view key) {
+  keys_.emplace_back(key);
+  return look_up(key);
+}
+
+void SectionReader::refuse(const Place& place, std::string_view key, std::string_view text) {
+  found_problems_ = true;
+  problems_.add(place, fmt::format("{}{}: {}", scope_.prefix, key, text));
+}
+
+void SectionReader::refuse_type(const Source& source, std::string_view key,
+                                std::string_view wanted) {
+  refuse(source.place, key, fmt::format("is {}, must be {}", describe_value(*source.node), wanted));
+}
+
+bool SectionReader::accept(const Source& source, std::string_view key, double value,
+                           const Interval& range) {
+  if (std::isfinite(value) && range.contains(value)) return true;
+  refuse(source.place, key,
+         fmt::format("is {}, must be {}", describe_value(*source.node), describe_interval(range)));
+  return false;
+}
+
+void SectionReader::integer(std::string_view key, std::int64_t& value, const Interval& range,
+                            std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const auto read = source.node->value_exact<std::int64_t>();
+  if (!read) return refuse_type(source, key, "a whole number");
+  if (accept(source, key, static_cast<double>(*read), range)) value = *read;
+}
+
+void SectionReader::real(std::string_view key, double& value, const Interval& range,
+                         std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  if (!source.node->is_number()) return refuse_type(source, key, "a number");
+  const double read = *source.node->value<double>();
+  if (accept(source, key, read, range)) value = read;
+}
+
+void SectionReader::flag(std::string_view key, bool& value, std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const auto read = source.node->value_exact<bool>();
+  if (!read) return refuse_type(source, key, "true or false");
+  value = *read;
+}
+
+void SectionReader::text(std::string_view key, std::string& value, std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const auto read = source.node->value_exact<std::string>();
+  if (read)
+    value = *read;
+  else if (source.override != nullptr)
+    value = source.override->raw;  // name=5 means the text
+  else
+    refuse_type(source, key, "a text in quotes");
+}
+
+void SectionReader::choice_index(std::string_view key, std::size_t& index,
+                                 std::span<const std::string_view> names,
+                                 std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const auto read = source.node->value_exact<std::string_view>();
+  if (!read) return refuse_type(source, key, fmt::format("one of {}", fmt::join(names, ", ")));
+  const auto found = std::find(names.begin(), names.end(), *read);
+  if (found != names.end()) {
+    index = static_cast<std::size_t>(found - names.begin());
+    return;
+  }
+  const auto nearest = nearest_name(*read, {names.begin(), names.end()});
+  const std::string hint = nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
+  refuse(source.place, key,
+         fmt::format("unknown value {}{} (one of {})", quote(*read), hint, fmt::join(names, ", ")));
+}
+
+void SectionReader::check(bool holds, std::string_view key, std::string_view message) {
+  if (!holds && !found_problems_) refuse(look_up(key).place, key, message);
+}
+
+}  // namespace fedselect

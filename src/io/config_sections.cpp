@@ -1,0 +1,82 @@
+#include "io/config_sections.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace fedselect {
+
+namespace {
+
+/// Whole numbers up to here are exact in every program that will read the seed.
+constexpr Interval kSeeds{.low = 0, .high = 9007199254740992};
+constexpr std::size_t kLongestFolderName = 100;
+constexpr std::string_view kFolderNameRule =
+    "names a folder: only letters, digits, '.', '_' and '-', at most 100 of them, beginning with a "
+    "letter, digit or '_'";
+
+/// Whether a text can name a folder inside another one, on any system and in any shell.
+bool is_folder_name(std::string_view text) {
+  constexpr std::string_view kPermitted =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  return !text.empty() && text.size() <= kLongestFolderName && text.front() != '.' &&
+         text.front() != '-' && text.find_first_not_of(kPermitted) == std::string_view::npos;
+}
+
+void describe_top(Settings& settings, Fields& fields) {
+  fields.text("name", settings.name, "of the experiment; names the folder of its runs");
+  fields.check(is_folder_name(settings.name), "name", kFolderNameRule);
+  fields.integer("seed", settings.seed, kSeeds, "every random draw follows from it");
+  fields.integer("rounds", settings.rounds, kCount, "rounds of training");
+}
+
+void describe_output(Settings& settings, Fields& fields) {
+  fields.flag("masks", settings.output.masks, "write every client's final mask into result.h5");
+}
+
+constexpr std::array kSections{
+    Section{"", "the experiment", describe_top},
+    Section{"data", "where samples come from and how clients share them",
+            [](Settings& settings, Fields& fields) { describe(settings.data, fields); }},
+    Section{"model", "the network that every client trains",
+            [](Settings& settings, Fields& fields) { describe(settings.model, fields); }},
+    Section{"train", "local training, the same for every method",
+            [](Settings& settings, Fields& fields) { describe(settings.train, fields); }},
+    Section{"federation", "which clients take part",
+            [](Settings& settings, Fields& fields) { describe(settings.federation, fields); }},
+    Section{"evaluate", "tests of the clients' models",
+            [](Settings& settings, Fields& fields) { describe(settings.evaluate, fields); }},
+    Section{"output", "what is written", describe_output},
+};
+
+}  // namespace
+
+std::span<const Section> sections() { return kSections; }
+
+std::vector<std::string_view> names_of_methods() {
+  std::vector<std::string_view> names;
+  for (const Method& method : methods()) names.push_back(method.name);
+  return names;
+}
+
+void describe_identity(MethodConfig& method, Fields& fields) {
+  const auto names = names_of_methods();
+  const auto found = std::find(names.begin(), names.end(), method.name);
+  auto index = found == names.end() ? 0 : static_cast<std::size_t>(found - names.begin());
+  fields.choice_index("name", index, names, "which method it is");
+  method.name = names[index];
+  if (method.label.empty()) method.label = method.name;
+  fields.text("label", method.label, "names the run's folder and its curves");
+  fields.check(is_folder_name(method.label), "label", kFolderNameRule);
+}
+
+void describe_passes(MethodConfig& method, const TrainConfig& train, Fields& fields) {
+  fields.integer("passes", method.passes, kNonNegative,
+                 "passes over a client's own data in a round; 0 = train.passes");
+  const std::int64_t passes = method.passes > 0 ? method.passes : train.passes;
+  fields.check(method.name != "fedrep" || passes > 1, "passes",
+               "fedrep with one pass never trains the head (all passes but the last are the "
+               "head's): set passes = 2 or more here or in [train]");
+}
+
+}  // namespace fedselect
