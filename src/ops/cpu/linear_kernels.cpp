@@ -7,7 +7,7 @@ namespace fedselect::ops::cpu::FEDSELECT_ISA {
 namespace {
 
 /// Floats of x that stay in the first-level cache beside a block of weights.
-constexpr Index kFirstLevel = 8 * 1024;
+constexpr Index kFirstLevel = 5 * 1024;
 /// Floats of x that stay in the second-level cache.
 constexpr Index kSecondLevel = 104 * 1024;
 
@@ -34,7 +34,7 @@ struct Constant {
 
 template <int R>
 void dot_block(const Linear& s, Index depth, const float* x, const float* weight, Index columns,
-               const float* bias, bool accumulate, float* y) {
+               const float* bias, bool accumulate, bool prefetch, float* y) {
   const float* w[kDotColumns];
 #pragma GCC unroll 4
   for (int j = 0; j < kDotColumns; ++j) w[j] = weight + min(j, columns - 1) * s.in;
@@ -54,7 +54,13 @@ void dot_block(const Linear& s, Index depth, const float* x, const float* weight
     }
   };
   Index k = 0;
-  for (; k + kWidth <= depth; k += kWidth) step([k](const float* p) { return load(p + k); });
+  for (; k + kWidth <= depth; k += kWidth) {
+    if (prefetch) {  // the rows of the next block: too short for the hardware to find in time
+#pragma GCC unroll 4
+      for (int j = 0; j < kDotColumns; ++j) __builtin_prefetch(w[j] + kDotColumns * s.in + k);
+    }
+    step([k](const float* p) { return load(p + k); });
+  }
   if (k < depth) {
     const Lanes lanes(depth - k);
     step([k, &lanes](const float* p) { return load(p + k, lanes); });
@@ -94,11 +100,11 @@ void forward_by_dots(const Linear& s, const float* x, const float* weight, const
         const float* wo = weight + o * s.in + k;
         float* ym = y + m * s.out + o;
         switch (rows) {
-          case 1: dot_block<1>(s, depth_here, xm, wo, columns, o_bias, k > 0, ym); break;
-          case 2: dot_block<2>(s, depth_here, xm, wo, columns, o_bias, k > 0, ym); break;
+          case 1: dot_block<1>(s, depth_here, xm, wo, columns, o_bias, k > 0, m == 0, ym); break;
+          case 2: dot_block<2>(s, depth_here, xm, wo, columns, o_bias, k > 0, m == 0, ym); break;
 #if defined(__AVX512F__)
-          case 3: dot_block<3>(s, depth_here, xm, wo, columns, o_bias, k > 0, ym); break;
-          case 4: dot_block<4>(s, depth_here, xm, wo, columns, o_bias, k > 0, ym); break;
+          case 3: dot_block<3>(s, depth_here, xm, wo, columns, o_bias, k > 0, m == 0, ym); break;
+          case 4: dot_block<4>(s, depth_here, xm, wo, columns, o_bias, k > 0, m == 0, ym); break;
 #endif
           default: break;
         }
