@@ -72,9 +72,11 @@ struct Clients {
   }
 };
 
-template <class T>
-Grouped<T> of_client(AlignedVector<T>& array, std::size_t size, int g) {
+Values of_client(AlignedVector<float>& array, std::size_t size, int g) {
   return {array.data() + static_cast<std::size_t>(g) * size, 0};
+}
+Bits of_client(AlignedVector<Word>& array, std::size_t size, int g) {
+  return {array.data() + static_cast<std::size_t>(g) * words_for(size), 0};
 }
 
 double seconds_of(const std::function<void()>& work) {

@@ -1,6 +1,6 @@
 #include "ops/cpu/selection_kernels.hpp"
 
-#include "ops/cpu/simd.hpp"
+#include "ops/cpu/score_keys.hpp"
 
 // Selection of the k largest scores, on their bit patterns: non-negative floats order as their bits
 // do as integers.
@@ -19,23 +19,11 @@
 namespace fedselect::ops::cpu::FEDSELECT_ISA {
 namespace {
 
-using Key = std::int32_t;  // a score's bits without the sign: -0 is 0, and a negative score counts
-                           // as its magnitude
-
-constexpr Index kBlock = 64;           // scores that one mask word covers
-constexpr Index kChunk = 16;           // scores of a cache line
-constexpr Key kInfinity = 0x7f800000;  // keys above are not a number
-constexpr Key kNone = 0x7fffffff;      // above every key but one NaN
 constexpr int kBinBits = 11;
 constexpr Index kBins = Index{1} << kBinBits;
 constexpr Index kTables =
     4;  // histograms side by side: equal keys in a row don't wait for each other
 constexpr Index kSampleChunks = 1024;
-
-/// Keys above `high` are chosen, keys below `low` aren't, those between are to be decided.
-struct Bracket {
-  Key low, high;
-};
 
 /// One call's inputs and scratch.
 struct Selection {
@@ -75,107 +63,17 @@ struct Lines {  // where each part of the scratch begins, in bytes; every part s
   }
 };
 
-inline Index popcount(Word w) { return __builtin_popcountll(w); }
-inline Word low_bits(Index n) { return n >= kBlock ? ~Word{0} : (Word{1} << n) - 1; }
-
-/// Puts the low bits of `bits` at the places of the set bits of `places`, in order.
-inline Word deposit(Word bits, Word places) {
-#if defined(__BMI2__)
-  return _pdep_u64(bits, places);
-#else
-  Word out = 0;
-  for (; places != 0; places &= places - 1, bits >>= 1) {
-    if ((bits & 1) != 0) out |= places & -places;
-  }
-  return out;
-#endif
-}
-
-/// A chunk of 16 scores against a bracket; bit i belongs to score i.
-struct Chunk {
-  unsigned above, within, nan;
-};
-
-/// Compares the scores of the lanes set in `lanes` with the bracket. With `copies`, the keys within
-/// go to `out`, behind whose last key 16 more places may be overwritten.
-template <bool copies>
-inline Chunk compare_chunk(const float* score, unsigned lanes, Bracket bracket, Key* out) {
-#if defined(__AVX512F__)
-  const auto k = static_cast<__mmask16>(lanes);
-  const __m512i key = _mm512_and_si512(_mm512_loadu_si512(score), _mm512_set1_epi32(0x7fffffff));
-  const __mmask16 above = _mm512_mask_cmpgt_epi32_mask(k, key, _mm512_set1_epi32(bracket.high));
-  const __mmask16 reach = _mm512_mask_cmpge_epi32_mask(k, key, _mm512_set1_epi32(bracket.low));
-  const __mmask16 nan = _mm512_mask_cmpgt_epi32_mask(k, key, _mm512_set1_epi32(kInfinity));
-  const auto within = static_cast<__mmask16>(reach & ~above);
-  if constexpr (copies) _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(within, key));
-  return {above, within, nan};
-#elif defined(__AVX2__)
-  Chunk chunk{0, 0, 0};
-  for (int half = 0; half < 2; ++half) {
-    const unsigned k = (lanes >> (8 * half)) & 0xff;
-    const __m256i key =
-        _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(score + half * 8)),
-                         _mm256_set1_epi32(0x7fffffff));
-    const auto bits = [](__m256i mask) {
-      return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(mask)));
-    };
-    const unsigned above = k & bits(_mm256_cmpgt_epi32(key, _mm256_set1_epi32(bracket.high)));
-    const unsigned below = bits(_mm256_cmpgt_epi32(_mm256_set1_epi32(bracket.low), key));
-    const unsigned nan = k & bits(_mm256_cmpgt_epi32(key, _mm256_set1_epi32(kInfinity)));
-    const unsigned within = k & ~below & ~above;
-    if constexpr (copies) {
-      // The lane numbers 0..7, a byte each, squeezed to those within.
-      const Word bytes = _pdep_u64(within, 0x0101010101010101U) * 0xff;
-      const Word order = _pext_u64(0x0706050403020100U, bytes);
-      const __m256i lane =
-          _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<std::int64_t>(order)));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(key, lane));
-      out += popcount(within);
+/// Whether an eligible score is not a number; asked only where some score is.
+bool finds_nan(const Selection& s) {
+  const Keys infinity(kInfiniteKey);
+  for (Index w = 0; w < s.words; ++w) {
+    Word nan = 0;
+    for (Index i = 0; i < kBlock; i += Keys::kCount) {
+      nan |= static_cast<Word>(Keys(s.score + w * kBlock + i).above(infinity)) << i;
     }
-    chunk.above |= above << (8 * half);
-    chunk.within |= within << (8 * half);
-    chunk.nan |= nan << (8 * half);
+    if ((nan & s.eligible_word(w)) != 0) return true;
   }
-  return chunk;
-#else
-  Chunk chunk{0, 0, 0};
-  for (Index i = 0; i < kChunk; ++i) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, score + i, sizeof bits);
-    const Key key = bits & 0x7fffffff;
-    const unsigned lane = (lanes >> i) & 1;
-    const unsigned above = lane & static_cast<unsigned>(key > bracket.high);
-    const unsigned within = lane & static_cast<unsigned>(key >= bracket.low) & ~above;
-    if constexpr (copies) {
-      *out = key;
-      out += within;
-    }
-    chunk.above |= above << i;
-    chunk.within |= within << i;
-    chunk.nan |= (lane & static_cast<unsigned>(key > kInfinity)) << i;
-  }
-  return chunk;
-#endif
-}
-
-struct BlockMasks {
-  Word above, within, nan;
-};
-
-/// The four chunks of a word.
-template <bool copies>
-inline BlockMasks compare_block(const float* score, Word eligible, Bracket bracket, Key* out) {
-  BlockMasks masks{0, 0, 0};
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const auto lanes = static_cast<unsigned>(eligible >> (16 * c)) & 0xffff;
-    const Chunk chunk = compare_chunk<copies>(score + c * kChunk, lanes, bracket, out);
-    if constexpr (copies) out += __builtin_popcount(chunk.within);
-    masks.above |= static_cast<Word>(chunk.above) << (16 * c);
-    masks.within |= static_cast<Word>(chunk.within) << (16 * c);
-    masks.nan |= static_cast<Word>(chunk.nan) << (16 * c);
-  }
-  return masks;
+  return false;
 }
 
 struct Counts {
@@ -183,33 +81,31 @@ struct Counts {
   bool nan = false, overflow = false;
 };
 
-/// Fills `above` and `within`, and `keys` with `copies`; stops where the keys overflow or a score
-/// is not a number.
+/// Fills `above` and `within`, and `keys` with `copies`; stops where the keys overflow.
 // Limited by memory: 4 bytes and 1/8 a score, read once.
 template <bool copies>
 Counts scan(const Selection& s, Bracket bracket) {
   Counts counts;
+  Comparison comparison(bracket);
   for (Index w = 0; w < s.words; ++w) {
     const Word eligible = s.eligible_word(w);
     if (eligible == 0) {
       s.above[w] = s.within[w] = 0;
       continue;
     }
-    const BlockMasks masks = compare_block<copies>(s.score + w * kBlock, eligible, bracket,
-                                                   copies ? s.keys + counts.within : nullptr);
+    const float* scores = s.score + w * kBlock;
+    const BracketMasks masks = comparison.compare(scores, eligible);
     s.above[w] = masks.above;
     s.within[w] = masks.within;
     counts.above += popcount(masks.above);
-    counts.within += popcount(masks.within);
-    if (masks.nan != 0) {
-      counts.nan = true;
-      break;
-    }
+    counts.within +=
+        copies ? copy_keys(scores, masks.within, s.keys + counts.within) : popcount(masks.within);
     if (copies && counts.within > s.capacity) {
       counts.overflow = true;
       break;
     }
   }
+  counts.nan = comparison.saw_nan() && finds_nan(s);
   return counts;
 }
 
@@ -260,12 +156,10 @@ Bin find_bin(const Selection& s, Bracket bracket, int shift, Index rank) {
 
 /// Copies the keys in the bracket to `out`, which may be `keys`. Returns how many.
 Index filter(const Key* keys, Index n, Bracket bracket, Key* out) {
+  Comparison comparison(bracket);
   Index kept = 0;
-  for (Index i = 0; i < n; i += kChunk) {
-    const auto lanes = static_cast<unsigned>(low_bits(min(n - i, kChunk)));
-    float scores[kChunk];
-    __builtin_memcpy(scores, keys + i, sizeof scores);
-    kept += __builtin_popcount(compare_chunk<true>(scores, lanes, bracket, out + kept).within);
+  for (Index i = 0; i < n; i += kBlock) {
+    kept += copy_keys(keys + i, comparison.compare(keys + i, low_bits(n - i)).within, out + kept);
   }
   return kept;
 }
@@ -299,25 +193,26 @@ Bracket sampled_bracket(const Selection& s, Index rank, Index population, Key le
   const Index step = max(chunks / kSampleChunks, Index{1});
   Index n = 0;
   std::uint32_t jitter = 1;
+  Comparison comparison({0, kInfiniteKey});
   for (Index first = 0; first + step <= chunks && n + kChunk <= s.capacity; first += step) {
     jitter = jitter * 1664525U + 1013904223U;
     const Index c = first + static_cast<Index>((jitter >> 8) % static_cast<std::uint32_t>(step));
-    const auto lanes = static_cast<unsigned>(s.eligible_word(c / 4) >> (16 * (c % 4))) & 0xffff;
+    const Word lanes = (s.eligible_word(c / 4) >> (kChunk * (c % 4))) & low_bits(kChunk);
     if (lanes == 0) continue;
-    n += __builtin_popcount(
-        compare_chunk<true>(s.score + c * kChunk, lanes, {0, kInfinity}, s.keys + n).within);
+    const float* scores = s.score + c * kChunk;
+    n += copy_keys<kChunk>(scores, comparison.compare<kChunk>(scores, lanes).within, s.keys + n);
   }
   const double share = static_cast<double>(rank) / static_cast<double>(population);
   const double expected = share * static_cast<double>(n);
   // Four standard deviations of a sample without correlation; neighbours may well be correlated.
   const auto margin = static_cast<Index>(4 * __builtin_sqrt(expected * (1 - share))) + 4;
   const Index middle = static_cast<Index>(expected);
-  Bracket bracket{least, kInfinity};
+  Bracket bracket{least, kInfiniteKey};
   if (middle - margin > 0) {
-    bracket.high = select_key(s, s.keys, n, {0, kInfinity}, middle - margin).key;
+    bracket.high = select_key(s, s.keys, n, {0, kInfiniteKey}, middle - margin).key;
   }
   if (middle + margin <= n) {
-    bracket.low = select_key(s, s.keys, n, {0, kInfinity}, middle + margin).key;
+    bracket.low = select_key(s, s.keys, n, {0, kInfiniteKey}, middle + margin).key;
   }
   if (bracket.low < least) bracket.low = least;
   if (bracket.high < bracket.low) bracket.high = bracket.low;
@@ -327,18 +222,19 @@ Bracket sampled_bracket(const Selection& s, Index rank, Index population, Key le
 /// A bracket that holds the rank-th largest eligible score of at least `least`, and either a single
 /// key or no more keys than fit; all of these scores if there are fewer than `rank`.
 Bracket exact_bracket(const Selection& s, Index rank, Key least) {
-  Bracket bracket{least, kInfinity};
+  Bracket bracket{least, kInfiniteKey};
   Key found[kBlock + kChunk];
   Index above = 0;
   while (bracket.low < bracket.high) {
     const int shift = digit_shift(bracket);
     clear_bins(s);
     Index total = 0;
+    Comparison comparison(bracket);
     for (Index w = 0; w < s.words; ++w) {
       const Word eligible = s.eligible_word(w);
       if (eligible == 0) continue;
-      const BlockMasks masks = compare_block<true>(s.score + w * kBlock, eligible, bracket, found);
-      const Index n = popcount(masks.within);
+      const float* scores = s.score + w * kBlock;
+      const Index n = copy_keys(scores, comparison.compare(scores, eligible).within, found);
       count_digits(s, found, n, bracket.low, shift);
       total += n;
     }
@@ -365,11 +261,9 @@ void merge_first(const Selection& s, Index count, Word* chosen) {
 /// Chosen <- above, and those within whose key is greater than the cutoff, and the first `equals`
 /// of those that are equal.
 void merge_keys(const Selection& s, Index n, Key cutoff, Index equals, Word* chosen) {
+  Comparison comparison({cutoff, cutoff});
   for (Index i = 0; i < n; i += kBlock) {
-    float scores[kBlock];
-    __builtin_memcpy(scores, s.keys + i, sizeof scores);
-    const BlockMasks masks =
-        compare_block<false>(scores, low_bits(n - i), {cutoff, cutoff}, nullptr);
+    const BracketMasks masks = comparison.compare(s.keys + i, low_bits(n - i));
     const Index ties = popcount(masks.within);
     const Index taken = min(ties, equals);
     equals -= taken;
@@ -417,11 +311,11 @@ bool select_top(Index size, const SelectionRule& rule, const float* score, const
   const bool none = rank <= 0;
   Bracket bracket;
   if (none) {
-    bracket = {kNone, kNone};
+    bracket = {kLargestKey, kLargestKey};
   } else if (rank >= population) {
     bracket = {least, least - 1};
   } else if (population <= s.capacity) {
-    bracket = {least, kInfinity};
+    bracket = {least, kInfiniteKey};
   } else {
     bracket = sampled_bracket(s, rank, population, least);
   }
