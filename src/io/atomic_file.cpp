@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -61,27 +62,31 @@ class FileDescriptor {
 
 }  // namespace
 
-fs::path partial_path(const fs::path& path) {
-  fs::path partial = path;
-  partial += ".partial";
-  return partial;
+PartialFile::PartialFile(fs::path path) : path_(std::move(path)), partial_(path_) {
+  partial_ += ".partial";
 }
 
-void put_in_place(const fs::path& path) {
-  const fs::path partial = partial_path(path);
-  FileDescriptor file(partial, O_RDONLY, "open");
+PartialFile::~PartialFile() {
+  std::error_code ignored;
+  if (!committed_) fs::remove(partial_, ignored);
+}
+
+void PartialFile::commit() {
+  FileDescriptor file(partial_, O_RDONLY, "open");
   file.sync();
   file.close();
-  if (std::rename(partial.c_str(), path.c_str()) != 0) fail(path, "replace");
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (std::rename(partial_.c_str(), path_.c_str()) != 0) fail(path_, "replace");
+  committed_ = true;
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
   FileDescriptor(folder, O_RDONLY | O_DIRECTORY, "open").sync();
 }
 
 void replace_file(const fs::path& path, std::string_view text) {
-  FileDescriptor file(partial_path(path), O_WRONLY | O_CREAT | O_TRUNC, "create");
+  PartialFile partial(path);
+  FileDescriptor file(partial.path(), O_WRONLY | O_CREAT | O_TRUNC, "create");
   file.write(text);
   file.close();
-  put_in_place(path);
+  partial.commit();
 }
 
 }  // namespace fedselect

@@ -5,14 +5,28 @@
 
 namespace fedselect {
 
-/// Where a file is written before it takes its name: beside it, "NAME.partial".
-std::filesystem::path partial_path(const std::filesystem::path& path);
+/// A file that grows beside its final name ("NAME.partial") and takes it when it is whole, so at
+/// any instant, even after a crash, NAME is the old file or the new one. Without commit() nothing
+/// remains.
+class PartialFile {
+ public:
+  explicit PartialFile(std::filesystem::path path);
+  ~PartialFile();
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
 
-/// Syncs the finished file at partial_path(path) to disk and gives it its name. Throws SystemError.
-void put_in_place(const std::filesystem::path& path);
+  /// Where to write.
+  const std::filesystem::path& path() const { return partial_; }
+  /// Syncs what was written, by now closed, to disk and gives it its name. Throws SystemError.
+  void commit();
 
-/// Writes a file so that nobody ever sees a part of it: at any instant, even after a crash, `path`
-/// is the old file or the new one. Throws SystemError that says what failed and what to do.
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path partial_;
+  bool committed_ = false;
+};
+
+/// Writes a whole file that way. Throws SystemError that says what failed and what to do.
 void replace_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace fedselect

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/error.hpp"
+#include "io/hdf5_driver.hpp"
 
 namespace fedselect::hdf5 {
 
@@ -49,14 +51,19 @@ Shape choose_chunk(const Shape& shape, std::size_t value_bytes) {
 
 File::File(std::filesystem::path path) : path_(std::move(path)) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // its messages go into ours
-  file_ =
-      Handle(check(H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), "H5Fcreate"));
+  const Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "H5Pcreate"));
+  check(use_patient_driver(access.get(), write_error_.get()), "H5Pset_driver");
+  file_ = Handle(
+      check(H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), "H5Fcreate"));
 }
 
 void File::fail(const char* call) const {
-  throw SystemError(fmt::format(
-      "{}: cannot write it ({}: {}): free space there, or choose another folder with --out",
-      path_.string(), call, last_error()));
+  const std::string why =
+      *write_error_ != 0 ? std::generic_category().message(*write_error_) : last_error();
+  throw SystemError(
+      fmt::format("{}: cannot write it ({}: {}): free space there, or choose another folder with "
+                  "--out",
+                  path_.string(), call, why));
 }
 
 Handle File::make_space(const Shape& shape) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -93,10 +94,10 @@ class File {
  private:
   friend class RowWriter;
 
-  /// The result of a call if it succeeded.
+  /// The result of a call if it and all writes so far succeeded.
   template <class Result>
   Result check(Result result, const char* call) const {
-    if (result < 0) fail(call);
+    if (result < 0 || *write_error_ != 0) fail(call);
     return result;
   }
   [[noreturn]] void fail(const char* call) const;
@@ -108,6 +109,8 @@ class File {
                     const void* values, Storage storage);
 
   std::filesystem::path path_;
+  std::unique_ptr<int> write_error_ =
+      std::make_unique<int>(0);  ///< errno of the first failing write
   Handle file_;
 };
 

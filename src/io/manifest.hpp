@@ -7,7 +7,7 @@
 
 namespace fedselect {
 
-/// manifest.json as of now, the start of a run (collective; the same text on all ranks): program,
+/// manifest.json as of now, the start of a run (collective; hosts on the root only): program,
 /// compiler and library versions, git revision, command line, hosts with their ranks, device, start
 /// time. `device`: Ops::device().
 std::string make_manifest(Communicator& comm, const std::string& device,

@@ -8,10 +8,8 @@
 #include <cstring>
 #include <limits>
 #include <optional>
-#include <system_error>
 
 #include "base/error.hpp"
-#include "io/atomic_file.hpp"
 #include "io/hdf5.hpp"
 
 namespace fedselect {
@@ -106,16 +104,11 @@ struct ResultFile::Parts {
   std::optional<RowWriter> masks;
 };
 
-ResultFile::ResultFile(std::filesystem::path path)
-    : path_(std::move(path)),
-      parts_(std::make_unique<Parts>(hdf5::File(partial_path(path_)), nullptr, std::nullopt)) {}
+ResultFile::ResultFile(const std::filesystem::path& path)
+    : partial_(path),
+      parts_(std::make_unique<Parts>(hdf5::File(partial_.path()), nullptr, std::nullopt)) {}
 
-ResultFile::~ResultFile() {
-  if (!parts_) return;
-  parts_.reset();
-  std::error_code ignored;
-  std::filesystem::remove(partial_path(path_), ignored);
-}
+ResultFile::~ResultFile() = default;
 
 void ResultFile::write_header(const RunDescription& run, const std::string& dataset,
                               std::size_t rounds, std::size_t clients, std::size_t parameters) {
@@ -222,8 +215,7 @@ void ResultFile::add_mask(std::span<const Word> words) {
 void ResultFile::commit() {
   parts_->masks.reset();
   parts_->file.close();
-  put_in_place(path_);
-  parts_.reset();
+  partial_.commit();
 }
 
 }  // namespace fedselect

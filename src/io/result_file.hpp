@@ -13,6 +13,7 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/record.hpp"
+#include "io/atomic_file.hpp"
 #include "model/parameter_layout.hpp"
 
 namespace fedselect {
@@ -40,7 +41,7 @@ std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<con
 /// remains of it. Failures throw SystemError.
 class ResultFile {
  public:
-  explicit ResultFile(std::filesystem::path path);
+  explicit ResultFile(const std::filesystem::path& path);
   ~ResultFile();
   ResultFile(ResultFile&&) = delete;
 
@@ -68,7 +69,7 @@ class ResultFile {
 
  private:
   struct Parts;
-  std::filesystem::path path_;
+  PartialFile partial_;
   std::unique_ptr<Parts> parts_;  ///< keeps hdf5.h out of this header
 };
 
