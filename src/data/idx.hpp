@@ -36,7 +36,10 @@ class IdxReader {
   std::size_t read(std::span<std::byte> bytes);
   void read_magic(std::size_t axes);
   void read_lengths(std::size_t axes);
-  [[noreturn]] void refuse(std::string_view problem, std::string_view advice) const;
+  [[noreturn]] void refuse_header() const;
+  [[noreturn]] void refuse_stream() const;
+  [[noreturn]] void refuse(std::string_view problem, std::string_view why,
+                           std::string_view advice) const;
 
   struct Close {
     void operator()(gzFile_s* stream) const;
