@@ -9,9 +9,8 @@ namespace fedselect {
 /// Exit codes of the program; documented in docs/user-guide.md.
 enum ExitCode : int {
   kExitSuccess = 0,
-  kExitFailure = 1,      ///< a failure of the machine or of the program
-  kExitBadInput = 2,     ///< config, data, command line or environment is wrong; nothing was written
-  kExitInterrupted = 75  ///< stopped by a signal; what was finished is on disk
+  kExitFailure = 1,  ///< a failure of the machine or of the program
+  kExitBadInput = 2  ///< config, data, command line or environment is wrong; nothing was run
 };
 
 /// The user's input is wrong. The text says what is wrong, where, and what to do.

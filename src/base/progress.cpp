@@ -37,24 +37,24 @@ void Progress::step(std::string_view status) {
   const auto now = Clock::now();
   if (done_ == 1 || done_ == steps_ || now - last_line_ >= kBetweenLines) {
     last_line_ = now;
-    write_line_(fmt::format("{} {}/{} {}, {} left", title_, done_, steps_, status,
-                            describe_duration(left())));
+    write_line_(fmt::format("{} {}/{} {}{}", title_, done_, steps_, status, describe_left()));
   }
   if (draws_bar_) draw(status);
 }
 
 /// As if the steps to come took as long as those that are done.
-std::chrono::duration<double> Progress::left() const {
+std::string Progress::describe_left() const {
+  if (done_ == 0 || done_ == steps_) return "";
   const std::chrono::duration<double> spent = Clock::now() - start_;
-  return spent * (static_cast<double>(steps_ - done_) / static_cast<double>(done_));
+  const auto left = spent * (static_cast<double>(steps_ - done_) / static_cast<double>(done_));
+  return fmt::format(", {} left", describe_duration(left));
 }
 
 void Progress::draw(std::string_view status) const {
   constexpr std::int64_t kWidth = 24;
   const auto filled = static_cast<std::size_t>(kWidth * done_ / steps_);
-  fmt::print(stderr, "{}{} [{:.<{}}] {}/{} {}", kEraseLine, title_, std::string(filled, '#'),
-             kWidth, done_, steps_, status);
-  if (done_ > 0) fmt::print(stderr, ", {} left", describe_duration(left()));
+  fmt::print(stderr, "{}{} [{:.<{}}] {}/{} {}{}", kEraseLine, title_, std::string(filled, '#'),
+             kWidth, done_, steps_, status, describe_left());
   std::fflush(stderr);
 }
 

@@ -31,7 +31,7 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::chrono::duration<double> left() const;
+  std::string describe_left() const;
   void draw(std::string_view status) const;
 
   std::string title_;

@@ -66,8 +66,10 @@ std::vector<std::string_view> words_of(std::string_view name) {
   }
 }
 
-/// "lr" for learning_rate, "batch" for batch_size.
+/// "lr" for learning_rate, "batch" for batch_size, "part" for participation.
 bool shortens(std::string_view shorter, std::string_view name) {
+  constexpr std::size_t kLeastPrefix = 3;
+  if (shorter.size() >= kLeastPrefix && name.starts_with(shorter)) return true;
   const auto words = words_of(name);
   if (words.size() < 2) return false;
   std::string initials;

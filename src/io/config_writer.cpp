@@ -75,8 +75,12 @@ class SectionDocumenter final : public Fields {
  private:
   void line(std::string_view key, std::string_view value, std::string_view permitted,
             std::string_view meaning) {
-    text_ += fmt::format("  {:<30} {}\n{:33}{}\n", fmt::format("{} = {}", key, value), meaning, "",
-                         permitted);
+    constexpr std::size_t kColumn = 32;
+    const std::string assignment = fmt::format("  {} = {}", key, value);
+    const std::string indent(kColumn, ' ');
+    text_ += assignment.size() < kColumn
+                 ? fmt::format("{:<{}}{}\n{}{}\n", assignment, kColumn, meaning, indent, permitted)
+                 : fmt::format("{}\n{}{}\n{}{}\n", assignment, indent, meaning, indent, permitted);
   }
   std::string text_;
 };

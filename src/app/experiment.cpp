@@ -1,0 +1,44 @@
+#include "app/experiment.hpp"
+
+#include <optional>
+
+#include "app/failure.hpp"
+
+namespace fedselect {
+
+void add_config_options(CLI::App& command, ConfigSource& source) {
+  command.add_option("CONFIG", source.path, "the experiment, a TOML file")->required();
+  command
+      .add_option("--set", source.overrides,
+                  "override a key: train.lr=0.1, method.rate=0.25 (all methods that have it), "
+                  "method.LABEL.rate=0.25; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+Config load_config(const ConfigSource& source, Communicator& comm) {
+  Config config;
+  together(comm, [&] { config = read_config(source.path, source.overrides); });
+  return config;
+}
+
+Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
+  Config config = load_config(source, comm);
+  std::optional<Dataset> data;
+  together(comm, [&] { data = load_dataset(config.data, comm); });
+  std::optional<Partition> partition;
+  std::optional<Network> network;
+  together(comm, [&] {
+    partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
+                               data->train.label_values(), data->test.label_values());
+    network.emplace(config.model, data->image, data->classes);
+  });
+  return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};
+}
+
+std::int64_t passes_of(const MethodConfig& method, const TrainConfig& train) {
+  return method.passes > 0 ? method.passes : train.passes;
+}
+
+}  // namespace fedselect

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "data/dataset.hpp"
+#include "data/partition.hpp"
+#include "io/config.hpp"
+#include "model/network.hpp"
+
+namespace fedselect {
+
+/// Where a config comes from.
+struct ConfigSource {
+  std::string path;
+  std::vector<std::string> overrides;
+};
+
+/// Declares CONFIG and --set.
+void add_config_options(CLI::App& command, ConfigSource& source);
+
+/// What the methods of an experiment have in common, ready to run.
+struct Experiment {
+  Config config;
+  Dataset data;
+  Partition partition;
+  Network network;
+};
+
+/// Reads the config (collective). All ranks throw the same AgreedError if it is wrong for any of
+/// them.
+Config load_config(const ConfigSource& source, Communicator& comm);
+/// Reads the config, loads its data, draws the partition, builds the network. Collective; errors
+/// likewise.
+Experiment load_experiment(const ConfigSource& source, Communicator& comm);
+
+/// P of a method.
+std::int64_t passes_of(const MethodConfig& method, const TrainConfig& train);
+
+}  // namespace fedselect

@@ -1,0 +1,50 @@
+#include "app/failure.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+namespace fedselect {
+
+void say_failure(const std::string& message) {
+  fmt::print(stderr, "fedselect: {}\n", message);
+  std::fflush(stderr);
+}
+
+void together(Communicator& comm, const std::function<void()>& action) {
+  try {
+    agree(comm, action);
+  } catch (const InputError& error) {
+    throw AgreedError(kExitBadInput, error.what());
+  } catch (const SystemError& error) {
+    throw AgreedError(kExitFailure, error.what());
+  }
+}
+
+namespace {
+
+/// A failure of this rank alone. Of several ranks, none outlives it.
+int end_all(Communicator& comm, ExitCode exit_code, const std::string& message) {
+  say_failure(comm.size() > 1 ? fmt::format("rank {}: {}", comm.rank(), message) : message);
+  if (comm.size() > 1) comm.abort(exit_code);
+  return exit_code;
+}
+
+}  // namespace
+
+int run_guarded(Communicator& comm, const std::function<void()>& command) {
+  try {
+    command();
+    return kExitSuccess;
+  } catch (const AgreedError& error) {
+    if (comm.is_root()) say_failure(error.what());
+    return error.exit_code();
+  } catch (const InputError& error) {
+    return end_all(comm, kExitBadInput, error.what());
+  } catch (const std::exception& error) {
+    return end_all(comm, kExitFailure, error.what());
+  }
+}
+
+}  // namespace fedselect

@@ -1,0 +1,22 @@
+#include <exception>
+
+#include "app/command_line.hpp"
+#include "app/failure.hpp"
+
+using namespace fedselect;
+
+int main(int argc, char** argv) {
+  try {
+    Request request;
+    if (const auto exit_code = parse_command_line(argc, argv, request)) return *exit_code;
+    if (request.alone) {
+      if (!is_first_rank()) return kExitSuccess;
+      return run_guarded(*make_self_communicator(), request.alone);
+    }
+    MpiSession mpi(argc, argv);
+    return run_guarded(mpi.world(), [&] { request.together(mpi.world()); });
+  } catch (const std::exception& error) {
+    say_failure(error.what());
+    return kExitFailure;
+  }
+}
