@@ -3,9 +3,7 @@
 add_library(fedselect_options INTERFACE)
 target_compile_features(fedselect_options INTERFACE cxx_std_20)
 target_compile_options(fedselect_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow
-  -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
-  # Sums must not depend on how the compiler fuses: kernels ask for contraction themselves.
-  -ffp-contract=off)
+  -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
 if(FEDSELECT_WARNINGS_AS_ERRORS)
   target_compile_options(fedselect_options INTERFACE -Werror)
 endif()
@@ -20,6 +18,8 @@ function(fedselect_library name)
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/fedselect>)
   target_link_libraries(fedselect_${name} PUBLIC ${ARG_PUBLIC}
                         PRIVATE fedselect_options ${ARG_PRIVATE})
+  # Only kernels may fuse multiplications with additions; elsewhere results don't depend on the compiler.
+  target_compile_options(fedselect_${name} PRIVATE -ffp-contract=off)
   set_target_properties(fedselect_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY FEDSELECT_LIBRARIES fedselect_${name})
 endfunction()
