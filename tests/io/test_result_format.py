@@ -1,0 +1,220 @@
+"""The built program's files against docs/result-format.md: its table is read, so page and program can't drift apart.
+ctest sets FEDSELECT_PROGRAM."""
+
+import csv
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+from make_idx import make_idx  # noqa: E402
+from program import run  # noqa: E402
+
+PAGE = (ROOT / "docs" / "result-format.md").read_text()
+TYPES = {"u8": "|u1", "i32": "<i4", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
+ROUNDS, CLIENTS, CLASSES, RANKS = 4, 7, 4, 2
+CONFIG = f"""
+name = "format"
+seed = 3
+rounds = {ROUNDS}
+[data]
+path = "DATA"
+clients = {CLIENTS}
+partition = "dirichlet"
+beta = 1.0
+min_samples = 4
+[model]
+name = "mlp"
+hidden = 4
+[train]
+passes = 1
+[federation]
+participation = 0.6
+[evaluate]
+every = 2
+[[method]]
+name = "fedselect"
+growth_every = 1
+growth_first = 0
+evaluate_at = "after-broadcast"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run."""
+    base = tmp_path_factory.mktemp("format")
+    config = base / "config.toml"
+    config.write_text(CONFIG.replace("DATA", str(make_idx(base / "data", classes=CLASSES))))
+    run("run", config, "--out", base / "runs", ranks=RANKS)
+    return base / "runs" / "format"
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    with h5py.File(folder / "result.h5") as file:
+        yield file
+
+
+def documented():
+    """{path: (type, shape as written)} of the page's table; shape None for a scalar."""
+    rows = re.findall(r"^\| (`/.*?) \| (.*?) \|", PAGE, re.MULTILINE)
+    sets = {}
+    for paths, kind in rows:
+        names = re.findall(r"`(.*?)`", paths)
+        group = names[0].rsplit("/", 1)[0]
+        match = re.fullmatch(r"(\w+)(?: \((.*)\))?", kind)
+        for name in names:
+            if match and name != "/":
+                sets[name if name.startswith("/") else f"{group}/{name}"] = match.groups()
+    return sets
+
+
+def expand(file, sets):
+    """Puts the tensors' names in the place of /model/NAME."""
+    kind = sets.pop("/model/NAME")
+    names = file["layout/name"].asstr()[:]
+    return sets | {f"/model/{name}": kind for name in names}
+
+
+def shape_of(file, path, written):
+    """The shape that the page promises, None where it does not say."""
+    if written is None:
+        return ()
+    if written == "tensor's shape":
+        index = list(file["layout/name"].asstr()[:]).index(path.split("/")[-1])
+        return tuple(int(n) for n in file["layout/shape"].asstr()[index].split(","))
+    if written == "sum of samples":
+        return (int(file[path.replace("partition", "clients").replace("indices", "samples")][:].sum()),)
+    sizes = {
+        "R": ROUNDS, "N": CLIENTS, "C": CLASSES, "M": RANKS, "ceil": math.ceil,
+        "T": len(file["layout/name"]), "P": len(file["timings/phase"]), "d": int(file.attrs["parameters"]),
+    }
+    return tuple(eval(part, {}, sizes) for part in re.split(r", (?![^(]*\))", written))
+
+
+def test_table_was_understood():
+    sets = documented()
+    assert len(sets) == 31, sorted(sets)
+    assert sets["/metrics/bytes_down"] == ("i64", "R, N")
+    assert sets["/config"] == ("string", None)
+
+
+def test_file_holds_what_the_page_lists_and_nothing_else(result):
+    found = []
+    result.visititems(lambda name, item: found.append("/" + name) if isinstance(item, h5py.Dataset) else None)
+    assert sorted(found) == sorted(expand(result, documented()))
+
+
+def test_types_and_shapes(result):
+    for path, (kind, written) in expand(result, documented()).items():
+        dataset = result[path]
+        assert dataset.shape == shape_of(result, path, written), path
+        if kind == "string":
+            info = h5py.check_string_dtype(dataset.dtype)
+            assert info is not None and info.encoding == "utf-8", path
+        else:
+            assert dataset.dtype.str == TYPES[kind], path
+
+
+def test_attributes(result):
+    row = re.search(r"^\| `/` attributes \| *\| (.*) \|$", PAGE, re.MULTILINE).group(1)
+    row = re.sub(r"which model `accuracy` tests", "", row)
+    assert sorted(result.attrs) == sorted(re.findall(r"`(\w+)`", row))
+    wanted = {"format": "fedselect-result", "version": 1, "name": "format", "label": "fedselect", "method": "fedselect",
+              "dataset": "data", "seed": 3, "rounds": ROUNDS, "clients": CLIENTS, "tested_on": "after-broadcast"}
+    assert {key: result.attrs[key] for key in wanted} == wanted
+    assert result.attrs["parameters"] == result["layout/size"][:].sum()
+
+
+def test_phases_are_the_listed_ones(result):
+    row = re.search(r"`/timings/phase` \|.*?\| (.*) \|", PAGE).group(1)
+    assert result["timings/phase"].asstr()[:].tolist() == re.findall(r'"(\w+)"', row)
+
+
+def test_missing_values(result):
+    took_part = result["metrics/participated"][:] == 1
+    assert (took_part.sum(axis=1) == 4).all()
+    evaluated = np.array([t % 2 == 1 for t in range(ROUNDS)])
+    accuracy = result["metrics/accuracy"][:]
+    assert np.isnan(accuracy[~evaluated]).all() and np.isfinite(accuracy[evaluated]).all()
+    assert (np.isfinite(result["metrics/loss"][:]) == took_part).all()
+    for name in ("samples", "gradients", "bytes_up", "bytes_down"):
+        assert ((result[f"metrics/{name}"][:] > 0) == took_part).all(), name
+    after = result["metrics/accuracy_after"][:]
+    assert (np.isfinite(after) == took_part & evaluated[:, None]).all()
+
+
+def test_masks_agree_with_densities(result):
+    d = int(result.attrs["parameters"])
+    masks = np.unpackbits(result["masks/bits"][:], axis=1, bitorder="little")
+    assert not masks[:, d:].any()
+    ends = np.cumsum(result["layout/size"][:])
+    density = result["metrics/density"][-1]
+    parts = np.split(masks[:, :d], ends[:-1], axis=1)
+    assert (density == np.stack([part.mean(axis=1) for part in parts], axis=1).astype(np.float32)).all()
+    assert 0 < density.max() < 1
+
+
+def test_partition_is_one(result):
+    for split in ("train", "test"):
+        indices, offsets = result[f"partition/{split}_indices"][:], result[f"partition/{split}_offsets"][:]
+        assert len(set(indices.tolist())) == len(indices)
+        assert (np.diff(offsets) == result[f"clients/{split}_samples"][:]).all()
+        counts = result[f"partition/{split}_class_counts"][:]
+        for client in range(CLIENTS):
+            labels = indices[offsets[client] : offsets[client + 1]] % CLASSES  # as make_idx makes them
+            assert (np.bincount(labels, minlength=CLASSES) == counts[client]).all()
+
+
+def test_metrics_csv(folder, result):
+    header = re.search(r"^`(round,.*)`$", PAGE, re.MULTILINE).group(1)
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    assert lines[0] == header
+    rows = list(csv.DictReader(lines))
+    assert [int(row["round"]) for row in rows] == list(range(ROUNDS))
+    for t, row in enumerate(rows):
+        cohort = result["metrics/participated"][t] == 1
+        assert int(row["clients"]) == cohort.sum()
+        accuracy = result["metrics/accuracy"][t][cohort]
+        if np.isnan(accuracy).all():
+            assert row["accuracy_mean"] == row["accuracy_worst"] == ""
+        else:
+            assert float(row["accuracy_mean"]) == pytest.approx(accuracy.mean(), abs=1e-12)
+            assert float(row["accuracy_worst"]) == accuracy.min()
+        for name in ("bytes_up", "bytes_down", "gradients", "diverged"):
+            assert int(row[name]) == result[f"metrics/{name}"][t].sum(), name
+        share = result["metrics/density"][t][cohort] @ result["layout/size"][:] / result.attrs["parameters"]
+        assert float(row["personal_share"]) == pytest.approx(share.mean(), abs=1e-6)
+
+
+def test_texts_agree(folder, result):
+    assert result["config"].asstr()[()] == (folder / "config.toml").read_text()
+    assert result["provenance"].asstr()[()] == (folder / "manifest.json").read_text()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    row = re.search(r"^\| `manifest.json` \| .*\| *$|^\| `manifest.json` \| (.*) \|$", PAGE, re.MULTILINE)
+    assert row, "the page no longer lists manifest.json"
+    for key in ("version", "git_revision", "compiler", "libraries", "hosts", "device", "start", "seconds"):
+        assert manifest[key] not in (None, "", []), key
+    assert manifest["ranks"] == RANKS
+
+
+def test_the_example_on_the_page_runs(folder, monkeypatch):
+    text = re.search(r"(    import h5py.*)", PAGE, re.DOTALL).group(1)
+    code = "\n".join(line[4:] for line in text.splitlines())
+    code = re.sub(r'"runs/.*?"', repr(str(folder / "result.h5")), code)
+    names = {}
+    exec(code, names)
+    assert names["masks"].shape == (CLIENTS, names["d"]) and names["accuracy"].shape == (CLIENTS,)
+
+
+def test_nothing_half_written_is_left(folder):
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]

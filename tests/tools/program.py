@@ -1,0 +1,37 @@
+"""The built program, for tests in Python: ctest names it in FEDSELECT_PROGRAM."""
+
+import os
+import subprocess
+from pathlib import Path
+
+MPIRUN = Path(__file__).parent.parent / "mpirun.sh"
+TIMEOUT_SECONDS = 100
+
+
+def program():
+    return os.environ["FEDSELECT_PROGRAM"]
+
+
+def run(*arguments, ranks=1, check=True):
+    """Runs the program on so many ranks and returns what subprocess.run does."""
+    command = [str(MPIRUN), str(ranks), program(), *map(str, arguments)]
+    return finish(command, check)
+
+
+def ask(*arguments):
+    """What the program, alone, prints."""
+    return finish([program(), *map(str, arguments)], True).stdout
+
+
+def finish(command, check):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    assert not check or done.returncode == 0, (
+        f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
+    return done
+
+
+def method_names():
+    """All methods that the program knows."""
+    listed = ask("methods").split("\n\n")[0]
+    return [line.split()[0] for line in listed.splitlines() if line and not line.startswith(" ")]
