@@ -44,8 +44,11 @@ void say(const std::string& text) {
   if (is_first_rank()) fmt::print("{}", text);
 }
 
+/// All ranks get here. Only the first one fails: a launcher that sees another rank fail may kill
+/// the first before it has spoken.
 int refuse(const std::string& message) {
-  if (is_first_rank()) say_failure(message);
+  if (!is_first_rank()) return kExitSuccess;
+  say_failure(message);
   return kExitBadInput;
 }
 

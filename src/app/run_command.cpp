@@ -59,8 +59,8 @@ void require_unused(const std::vector<fs::path>& folders) {
 void warn_of_idle_ranks(const Experiment& experiment, const Communicator& comm, RunLog& log) {
   const auto clients = experiment.partition.clients();
   if (static_cast<std::size_t>(comm.size()) > clients)
-    log.warn(fmt::format("warning: {} ranks for {} clients: {} ranks will have nothing to do",
-                         comm.size(), clients, static_cast<std::size_t>(comm.size()) - clients));
+    log.warn(fmt::format("warning: {} ranks for {} clients, {} without work", comm.size(), clients,
+                         static_cast<std::size_t>(comm.size()) - clients));
 }
 
 SimulationSetup setup_of(const Config& config, const MethodConfig& method) {

@@ -31,7 +31,7 @@ void RunLog::open(const std::filesystem::path& folder) {
   if (voice_ == Voice::mute) return;
   const auto path = (folder / "log.txt").string();
   auto file = std::make_shared<spdlog::sinks::basic_file_sink_st>(path);
-  file->set_pattern("%Y-%m-%d %H:%M:%S %l: %v");
+  file->set_pattern("%Y-%m-%d %H:%M:%S %v");
   logger_.sinks().push_back(std::move(file));
 }
 

@@ -183,9 +183,14 @@ class ConfigReader {
       if (const auto nearest = nearest_name(key, {section->second.begin(), section->second.end()});
           !nearest.empty())
         return fmt::format("; did you mean {}{}?", prefix, nearest);
-    for (const auto& [other, keys] : keys_)
-      if (std::find(keys.begin(), keys.end(), key) != keys.end())
-        return fmt::format("; did you mean {}{}?", other, key);
+    std::vector<std::string_view> others;  // from the end: a method by its label before all methods
+    for (auto other = keys_.rbegin(); other != keys_.rend(); ++other)
+      if (std::find(other->second.begin(), other->second.end(), key) != other->second.end())
+        others.push_back(other->first);
+    if (!others.empty()) {
+      const auto nearest = nearest_name(prefix, others);
+      return fmt::format("; did you mean {}{}?", nearest.empty() ? others.front() : nearest, key);
+    }
     if (section != keys_.end())
       return fmt::format(" (there are {})", fmt::join(section->second, ", "));
     return "";

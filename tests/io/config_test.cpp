@@ -309,6 +309,9 @@ TEST(Config, BadOverridesNameThemselves) {
                 .find("--set rounds=0.5.1: rounds: is the text \"0.5.1\", must be a whole number"),
             std::string::npos);
   EXPECT_NE(refusal(kGood, {"method.rat=1"}).find("did you mean method.rate?"), std::string::npos);
+  EXPECT_NE(refusal(kGood, {"trian.lr=1"}).find("did you mean train.lr?"), std::string::npos);
+  EXPECT_NE(refusal(kGood, {"method.fedselct.rate=1"}).find("did you mean method.fedselect.rate?"),
+            std::string::npos);
   EXPECT_NE(refusal(kGood, {"method.mean.rate=1"}).find("--set method.mean.rate=1"),
             std::string::npos);
   EXPECT_NE(refusal(kGood, {"rounds=4\nseed=3"}).find("rounds: is the text"), std::string::npos);
