@@ -151,7 +151,7 @@ void measure_pixels(Dataset& dataset) {
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint32_t pixel = pixels[i];
     sum += pixel;
-    squares += pixel * pixel;
+    squares += std::uint64_t{pixel * pixel};
   }
   const double mean = static_cast<double>(sum) / static_cast<double>(n);
   const double variance = static_cast<double>(squares) / static_cast<double>(n) - mean * mean;

@@ -7,9 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
-#include <cstring>
-#include <limits>
 #include <system_error>
 #include <utility>
 

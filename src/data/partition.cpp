@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
-#include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -232,11 +234,14 @@ Partition draw_dirichlet(const Request& request) {
     if (fewest(test) < 1) continue;
     return {deal_classes(request, request.train, train), deal_classes(request, request.test, test)};
   }
+  const auto why = best < request.config.min_samples
+                       ? fmt::format("the best left one with {} training samples", best)
+                       : std::string("where training samples sufficed, one had no test sample");
   throw InputError(fmt::format(
       "none of {} draws of data.partition = \"dirichlet\" gives each of {} clients {} training "
-      "samples and a test sample (the best left one with {} training samples): raise data.beta = "
-      "{:g}, or lower data.min_samples or data.clients",
-      kMostDraws, request.clients, request.config.min_samples, best, request.config.beta));
+      "samples and a test sample ({}): raise data.beta = {:g}, or lower data.min_samples or "
+      "data.clients",
+      kMostDraws, request.clients, request.config.min_samples, why, request.config.beta));
 }
 
 // ---- iid, quantity

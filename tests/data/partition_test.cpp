@@ -85,6 +85,25 @@ std::vector<std::size_t> sizes_of(const std::vector<Indices>& split) {
   return sizes;
 }
 
+// Written down from the program itself: what a seed stands for must not change between versions.
+TEST(DrawPartition, KnownAnswers) {
+  const auto labels = make_labels(12, 2);
+  auto config = make_config(PartitionKind::shards, 3);
+  const auto shards = draw(config, kSeed, labels, labels, 2);
+  EXPECT_EQ(shards.train, (std::vector<Indices>{{0, 2, 5, 7}, {1, 3, 9, 11}, {4, 6, 8, 10}}));
+  EXPECT_EQ(shards.test, (std::vector<Indices>{{0, 1, 2, 3}, {5, 7, 9, 11}, {4, 6, 8, 10}}));
+  config.partition = PartitionKind::iid;
+  EXPECT_EQ(draw(config, kSeed, labels, labels, 2).train,
+            (std::vector<Indices>{{2, 3, 8, 10}, {0, 4, 6, 7}, {1, 5, 9, 11}}));
+  config.partition = PartitionKind::dirichlet;
+  config.min_samples = 1;
+  EXPECT_EQ(draw(config, kSeed, labels, labels, 2).train,
+            (std::vector<Indices>{{0, 2, 4, 6, 8}, {1, 3, 7, 9, 11}, {5, 10}}));
+  config.partition = PartitionKind::quantity;
+  EXPECT_EQ(draw(config, kSeed, labels, labels, 2).train,
+            (std::vector<Indices>{{10}, {0, 1, 2, 3, 4, 6, 7, 8, 9}, {5, 11}}));
+}
+
 class AnyKind : public ::testing::TestWithParam<PartitionKind> {};
 
 TEST_P(AnyKind, OwnsEverySampleOnce) {
@@ -293,6 +312,12 @@ TEST(Dirichlet, GivesUpAfterSomeDraws) {
   auto config = make_dirichlet(100, 0.01);
   config.min_samples = 550;
   expect_says(refusal(config), {"none of 1000 draws", "550 training samples", "raise data.beta"});
+}
+
+TEST(Dirichlet, SaysWhenTestSamplesAreTooFew) {
+  auto config = make_dirichlet(200, 1);
+  config.min_samples = 1;
+  expect_says(refusal(config, kTrain, make_labels(200)), {"none of 1000 draws", "no test sample"});
 }
 
 TEST(Dirichlet, SurvivesTheSmallestBeta) {
