@@ -1,0 +1,33 @@
+#!/bin/sh
+# scripts/tidy.sh [FILE...]: clang-tidy on the sources of src/ (all of them, or those named), with the release preset's
+# flags. Kernels are built for several instruction sets; one of them is enough here.
+set -eu
+cd "$(dirname "$0")/.."
+build=build/release
+[ -f "$build/compile_commands.json" ] || cmake --preset release >/dev/null
+
+mkdir -p build/tidy
+/usr/bin/python3 - "$build/compile_commands.json" build/tidy/compile_commands.json "$@" <<'PYTHON'
+import json
+import os
+import sys
+
+source, target, *wanted = sys.argv[1:]
+wanted = {os.path.abspath(path) for path in wanted}
+entries = {}
+for entry in json.load(open(source)):
+    path = entry["file"]
+    if path.startswith(os.path.abspath("src") + "/") and (not wanted or path in wanted):
+        entries.setdefault(path, entry)
+json.dump(list(entries.values()), open(target, "w"), indent=1)
+print(f"clang-tidy on {len(entries)} files")
+PYTHON
+run-clang-tidy -quiet -j "$(nproc)" -p build/tidy 2>build/tidy/progress.log |
+  grep -v -E '^clang-tidy|^$' >build/tidy/findings.log && status=0 || status=$?
+# grep: 1 = no line left, nothing was found
+if [ "$status" -eq 0 ]; then
+  cat build/tidy/findings.log
+  echo "clang-tidy: see above" >&2
+  exit 1
+fi
+echo "clang-tidy: nothing found"
