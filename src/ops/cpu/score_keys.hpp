@@ -64,9 +64,20 @@ struct Keys {
   explicit Keys(Key key) : lanes(_mm512_set1_epi32(key)) {}
   explicit Keys(const void* scores)
       : lanes(_mm512_and_si512(_mm512_loadu_si512(scores), _mm512_set1_epi32(kLargestKey))) {}
-  unsigned above(const Keys& other) const { return _mm512_cmpgt_epi32_mask(lanes, other.lanes); }
+  unsigned above(const Keys& other) const {
+    // GCC 12 may spill the mask as 16 bits and reload it as 64 of its word: the move is spelled
+    // out.
+    const __mmask16 mask = _mm512_cmpgt_epi32_mask(lanes, other.lanes);
+    unsigned bits;
+    asm("kmovw\t%1, %0" : "=r"(bits) : "k"(mask));
+    return bits;
+  }
   /// most <- the greater of both, lane by lane.
-  void mark(Keys& most) const { most.lanes = _mm512_max_epi32(most.lanes, lanes); }
+  void mark(Keys& most) const {  // GCC 12 warns of its own _mm512_max_epi32
+    const auto a = reinterpret_cast<IntVec>(lanes);
+    const auto b = reinterpret_cast<IntVec>(most.lanes);
+    most.lanes = reinterpret_cast<__m512i>(a > b ? a : b);
+  }
   /// Copies the lanes in `bits` to out; 16 places may be overwritten.
   void compress(unsigned bits, Key* out) const {
     _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), lanes));
