@@ -82,7 +82,9 @@ struct Counts {
 };
 
 /// Fills `above` and `within`, and `keys` with `copies`; stops where the keys overflow.
-// Limited by memory: 4 bytes and 1/8 a score, read once.
+// Limited by memory: 4 bytes and 1/8 a score, read once. Measured on 1.6 million scores in L3: 155
+// us of the selection's 230, 40 % of the bandwidth (copying the keys takes 60 us of them); from
+// memory the selection takes 390 us, 46 %.
 template <bool copies>
 Counts scan(const Selection& s, Bracket bracket) {
   Counts counts;

@@ -139,7 +139,8 @@ void retract(Index size, const FixedPoint& fixed, std::uint32_t weight, const fl
 
 // Limited by memory: 28 bytes a shared value (theta 4; sum 8 and weight 4, read and written), 44 in
 // two words. The bounds are checked block by block on the way; a client that breaks them is
-// retracted, which costs the others nothing.
+// retracted, which costs the others nothing. Measured: 80 GB/s with the sums in L3 (theta from
+// memory).
 Index accumulate(Index size, const FixedPoint& fixed, std::uint32_t weight, const float* theta,
                  const Word* mask, const SumView& sum) {
   const Adder adder = make_adder(fixed, weight, sum);
