@@ -22,12 +22,9 @@ for entry in json.load(open(source)):
 json.dump(list(entries.values()), open(target, "w"), indent=1)
 print(f"clang-tidy on {len(entries)} files")
 PYTHON
-run-clang-tidy -quiet -j "$(nproc)" -p build/tidy 2>build/tidy/progress.log |
-  grep -v -E '^clang-tidy|^$' >build/tidy/findings.log && status=0 || status=$?
-# grep: 1 = no line left, nothing was found
-if [ "$status" -eq 0 ]; then
-  cat build/tidy/findings.log
-  echo "clang-tidy: see above" >&2
+if ! run-clang-tidy -quiet -j "$(nproc)" -p build/tidy >build/tidy/findings.log 2>build/tidy/progress.log; then
+  grep -v '^clang-tidy' build/tidy/findings.log
+  tail -n 3 build/tidy/progress.log >&2
   exit 1
 fi
 echo "clang-tidy: nothing found"

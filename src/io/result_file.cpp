@@ -105,8 +105,7 @@ struct ResultFile::Parts {
 };
 
 ResultFile::ResultFile(const std::filesystem::path& path)
-    : partial_(path),
-      parts_(std::make_unique<Parts>(hdf5::File(partial_.path()), nullptr, std::nullopt)) {}
+    : partial_(path), parts_(new Parts{hdf5::File(partial_.path()), nullptr, std::nullopt}) {}
 
 ResultFile::~ResultFile() = default;
 

@@ -1,14 +1,14 @@
-// Touches a header and a symbol of every installed library: exits with 0 if a config round-trips and a network builds.
+// Touches a header and a symbol of every installed library: exits with 0 if a config round-trips
+// and a network builds.
 #include <base/build_info.hpp>
 #include <comm/communicator.hpp>
+#include <cstdio>
 #include <data/partition.hpp>
 #include <fed/simulation.hpp>
 #include <io/config.hpp>
 #include <io/run_writer.hpp>
 #include <model/network.hpp>
 #include <ops/ops.hpp>
-
-#include <cstdio>
 
 int main() {
   using namespace fedselect;
