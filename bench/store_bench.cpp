@@ -1,5 +1,6 @@
-// Resident memory of clients at rest: 10,000 clients of mlp (159,010 parameters), 5 % personal, each with its own mask, all of them
-// trained; against d/8 bytes of mask and 4 bytes a personal value.
+// Resident memory of clients at rest: 10,000 clients of mlp (159,010 parameters), 5 % personal,
+// each with its own mask, all of them trained; against d/8 bytes of mask and 4 bytes a personal
+// value.
 
 #include <cstdio>
 #include <fstream>
@@ -45,10 +46,11 @@ void measure() {
     personal += store.state(id).personal.size();
   }
   const double measured = (resident_bytes() - before) / kClients;
-  const double designed = static_cast<double>(layout.size()) / 8 +
-                          4.0 * static_cast<double>(personal) / kClients;
-  std::printf("bytes per client at rest: measured %.0f, d/8 + 4 a personal value = %.0f, ratio %.3f\n",
-              measured, designed, measured / designed);
+  const double designed =
+      static_cast<double>(layout.size()) / 8 + 4.0 * static_cast<double>(personal) / kClients;
+  std::printf(
+      "bytes per client at rest: measured %.0f, d/8 + 4 a personal value = %.0f, ratio %.3f\n",
+      measured, designed, measured / designed);
 }
 
 }  // namespace

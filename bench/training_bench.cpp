@@ -1,6 +1,8 @@
-// Whole training steps on one thread, all included (batch assembly, loss, backward, masked update), against the machine's FMA peak.
+// Whole training steps on one thread, all included (batch assembly, loss, backward, masked update),
+// against the machine's FMA peak.
 //
-//   training_bench [SECONDS]      JSON lines on stdout; bench/peer_torch.py runs this and PyTorch side by side
+//   training_bench [SECONDS]      JSON lines on stdout; bench/peer_torch.py runs this and PyTorch
+//   side by side
 
 #include <chrono>
 #include <cstdio>
@@ -17,8 +19,7 @@ namespace fedselect {
 namespace {
 
 double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 /// One client with random images, ready to train; half of its parameters are personal.
@@ -108,8 +109,10 @@ void measure(const char* name, ModelKind model, int batch, double peak, double s
 int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1.5;
   const double peak = fedselect::bench::fma_peak_gflops();
-  std::printf("{\"what\": \"machine\", \"fma_peak_gflops\": %.1f, \"read_gbs\": %.1f, \"copy_gbs\": %.1f}\n",
-              peak, fedselect::bench::read_bandwidth_gbs(), fedselect::bench::copy_bandwidth_gbs());
+  std::printf(
+      "{\"what\": \"machine\", \"fma_peak_gflops\": %.1f, \"read_gbs\": %.1f, \"copy_gbs\": "
+      "%.1f}\n",
+      peak, fedselect::bench::read_bandwidth_gbs(), fedselect::bench::copy_bandwidth_gbs());
   fedselect::measure("cnn", fedselect::ModelKind::cnn, 32, peak, seconds);
   fedselect::measure("cnn", fedselect::ModelKind::cnn, 8, peak, seconds);
   fedselect::measure("mlp", fedselect::ModelKind::mlp, 10, peak, seconds);

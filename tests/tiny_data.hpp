@@ -22,7 +22,8 @@ inline Samples make_samples(const std::vector<std::uint8_t>& pixels,
           keep(labels.data(), labels.size() * sizeof(std::int32_t))};
 }
 
-/// n random images with labels 0, 1, ..., classes - 1, 0, ...; the class shifts the brightness, so it can be learned.
+/// n random images with labels 0, 1, ..., classes - 1, 0, ...; the class shifts the brightness, so
+/// it can be learned.
 inline Samples random_samples(std::size_t n, const ops::ImageShape& image, int classes,
                               std::uint32_t name) {
   RandomStream random(7, Purpose::test, name);
@@ -42,8 +43,12 @@ inline Samples random_samples(std::size_t n, const ops::ImageShape& image, int c
 inline Dataset random_dataset(std::size_t train, std::size_t test, const ops::ImageShape& image,
                               int classes) {
   const auto channels = static_cast<std::size_t>(image.channels);
-  return {"random", image, classes, std::vector<float>(channels, 0.5F),
-          std::vector<float>(channels, 0.5F), random_samples(train, image, classes, 1),
+  return {"random",
+          image,
+          classes,
+          std::vector<float>(channels, 0.5F),
+          std::vector<float>(channels, 0.5F),
+          random_samples(train, image, classes, 1),
           random_samples(test, image, classes, 2)};
 }
 

@@ -37,8 +37,4 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
   return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};
 }
 
-std::int64_t passes_of(const MethodConfig& method, const TrainConfig& train) {
-  return method.passes > 0 ? method.passes : train.passes;
-}
-
 }  // namespace fedselect

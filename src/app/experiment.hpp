@@ -36,7 +36,4 @@ Config load_config(const ConfigSource& source, Communicator& comm);
 /// likewise.
 Experiment load_experiment(const ConfigSource& source, Communicator& comm);
 
-/// P of a method.
-std::int64_t passes_of(const MethodConfig& method, const TrainConfig& train);
-
 }  // namespace fedselect

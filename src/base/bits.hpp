@@ -31,7 +31,8 @@ constexpr std::size_t count_bits(const Word* words, std::size_t n) {
   for (std::size_t w = 0; w < n / kWordBits; ++w)
     count += static_cast<std::size_t>(std::popcount(words[w]));
   if (n % kWordBits != 0)
-    count += static_cast<std::size_t>(std::popcount(words[n / kWordBits] & low_bits(n % kWordBits)));
+    count +=
+        static_cast<std::size_t>(std::popcount(words[n / kWordBits] & low_bits(n % kWordBits)));
   return count;
 }
 

@@ -31,9 +31,10 @@ inline constexpr Interval kCount{.low = 1, .high = 2147483647};
 
 /// One visit to the keys of a configuration section.
 ///
-/// A section declares its keys once, in `void describe(Section&, Fields&)`: name, variable (which holds the
-/// default), permitted values, meaning. Reading a file, writing the resolved file, and printing the
-/// documentation are three implementations of this interface (src/io), so they can't disagree.
+/// A section declares its keys once, in `void describe(Section&, Fields&)`: name, variable (which
+/// holds the default), permitted values, meaning. Reading a file, writing the resolved file, and
+/// printing the documentation are three implementations of this interface (src/io), so they can't
+/// disagree.
 class Fields {
  public:
   virtual ~Fields() = default;
@@ -47,8 +48,8 @@ class Fields {
   /// One of `names`; `index` is its position.
   virtual void choice_index(std::string_view key, std::size_t& index,
                             std::span<const std::string_view> names, std::string_view meaning) = 0;
-  /// Something that must hold between keys. `message` says what is wrong with `key` and what to do. Checked only
-  /// by readers, after the keys that were declared before it.
+  /// Something that must hold between keys. `message` says what is wrong with `key` and what to do.
+  /// Checked only by readers, after the keys that were declared before it.
   virtual void check(bool holds, std::string_view key, std::string_view message) = 0;
 
   /// An enumeration whose enumerators count from 0 in the order of `names`.

@@ -34,8 +34,8 @@ double RandomStream::uniform() {
 
 std::uint64_t RandomStream::below(std::uint64_t n) {
   // Rejection of the last, incomplete multiple of n.
-  const std::uint64_t limit = std::numeric_limits<std::uint64_t>::max() -
-                              std::numeric_limits<std::uint64_t>::max() % n;
+  const std::uint64_t limit =
+      std::numeric_limits<std::uint64_t>::max() - std::numeric_limits<std::uint64_t>::max() % n;
   while (true) {
     const std::uint64_t high = (*this)();
     const std::uint64_t bits = (high << 32) | (*this)();

@@ -17,8 +17,8 @@ std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
   std::iota(ids.begin(), ids.end(), 0);
   // K N is meant in decimal: 0.3 of 10 clients are 3, though 0.3 * 10 < 3 could round below.
   const double share = config.participation * static_cast<double>(clients);
-  const auto n = std::clamp(static_cast<std::size_t>(std::floor(share + 1e-9)), std::size_t{1},
-                            clients);
+  const auto n =
+      std::clamp(static_cast<std::size_t>(std::floor(share + 1e-9)), std::size_t{1}, clients);
   if (n == clients) return ids;
   const int draw = config.sampling == Sampling::fixed ? 0 : round;
   RandomStream random(seed, Purpose::cohort, 0, static_cast<std::uint32_t>(draw));

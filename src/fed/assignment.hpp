@@ -9,12 +9,14 @@
 
 namespace fedselect {
 
-/// The clients of a round, ascending: max(floor(K N), 1) of N, drawn without replacement. Every rank draws the same.
+/// The clients of a round, ascending: max(floor(K N), 1) of N, drawn without replacement. Every
+/// rank draws the same.
 std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
                              std::size_t clients, int round);
 
-/// Distributes clients over ranks, longest work first: each to the rank that has least so far (lowest rank first among equals).
-/// Returns the rank of each client. Source: Graham, SIAM J. Appl. Math. 17 (1969): at most 4/3 of the optimum.
+/// Distributes clients over ranks, longest work first: each to the rank that has least so far
+/// (lowest rank first among equals). Returns the rank of each client. Source: Graham, SIAM J. Appl.
+/// Math. 17 (1969): at most 4/3 of the optimum.
 std::vector<int> assign_shards(std::span<const double> work, int ranks);
 
 }  // namespace fedselect

@@ -152,9 +152,8 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
     const auto free = static_cast<double>(counts[i]);
     const auto all = static_cast<double>(allowed[i]);
     const double personal = all - free;
-    double take = growth.ties == ops::Ties::exact
-                      ? std::nearbyint(growth.rate * free)
-                      : free - std::nearbyint((1 - growth.rate) * free);
+    double take = growth.ties == ops::Ties::exact ? std::nearbyint(growth.rate * free)
+                                                  : free - std::nearbyint((1 - growth.rate) * free);
     if (growth.clamp)
       take = std::clamp(take, 0.0, std::max(0.0, std::floor(growth.limit * all) - personal));
     else if (personal > growth.limit * all)
@@ -163,8 +162,8 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
   }
   ops_.change_magnitude(active(), layout_.padded_size(), parameters(), reference, gradient());
   const bool skip_zero = growth.ties == ops::Ties::exact;
-  ops_.select_top(active(), ranges, counts, growth.ties, skip_zero, gradient(),
-                  eligible_.view(), eligible_.view());
+  ops_.select_top(active(), ranges, counts, growth.ties, skip_zero, gradient(), eligible_.view(),
+                  eligible_.view());
   ops_.bits_or(active(), layout_.words(), mask(), eligible_.view(), next_mask_.view());
   std::fill(mask_proposed_.begin(), mask_proposed_.end(), 1);
   std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
@@ -210,8 +209,8 @@ ops::Values ClientGroup::velocity() {
 
 std::int64_t ClientGroup::personal(int g) const {
   const auto tensors = layout_.tensors().size();
-  const auto first = personal_counts_.begin() + static_cast<std::ptrdiff_t>(g) *
-                                                    static_cast<std::ptrdiff_t>(tensors);
+  const auto first = personal_counts_.begin() +
+                     static_cast<std::ptrdiff_t>(g) * static_cast<std::ptrdiff_t>(tensors);
   return std::accumulate(first, first + static_cast<std::ptrdiff_t>(tensors), std::int64_t{0});
 }
 

@@ -22,9 +22,10 @@ enum class VectorStart { initial_model, zero };  ///< content before the client'
 
 /// What `grow_mask` takes.
 struct Growth {
-  double rate = 0;       ///< fraction p of the still shared eligible indices
-  double limit = 1;      ///< personalization limit alpha
-  bool clamp = false;    ///< never above the limit; else growth happens while the fraction is at most the limit
+  double rate = 0;     ///< fraction p of the still shared eligible indices
+  double limit = 1;    ///< personalization limit alpha
+  bool clamp = false;  ///< never above the limit; else growth happens while the fraction is at most
+                       ///< the limit
   SelectionScope scope = SelectionScope::tensor;
   ops::Ties ties = ops::Ties::exact;
 };
@@ -34,21 +35,22 @@ using ParameterVector = ops::DeviceArray<float>;
 
 /// Clients trained side by side on one device: parameters, masks and the verbs of the method kit.
 ///
-/// Every verb acts on the whole group. Parameter vectors are padded as ParameterLayout says. Memory is allocated once, for
-/// `capacity` clients; a CPU uses 1.
+/// Every verb acts on the whole group. Parameter vectors are padded as ParameterLayout says. Memory
+/// is allocated once, for `capacity` clients; a CPU uses 1.
 class ClientGroup {
  public:
   ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
-              const std::vector<VectorStart>& vectors, std::span<const float> initial, PhaseClock& clock);
+              const std::vector<VectorStart>& vectors, std::span<const float> initial,
+              PhaseClock& clock);
 
   // Coming and going (the round calls these)
 
-  /// Takes over the clients' states: personal values where their masks say so, the global model elsewhere. The store
-  /// must outlive the group's work on these clients.
+  /// Takes over the clients' states: personal values where their masks say so, the global model
+  /// elsewhere. The store must outlive the group's work on these clients.
   void load(const ClientStore& store, std::span<const int> clients, const ParameterVector& global,
             int round);
-  /// Writes masks, personal values and vectors back, but for the clients that diverged. What grow_mask proposed is kept
-  /// until it is adopted.
+  /// Writes masks, personal values and vectors back, but for the clients that diverged. What
+  /// grow_mask proposed is kept until it is adopted.
   void save(ClientStore& store);
   /// Puts the masks proposed by grow_mask in force (after the broadcast, on freshly loaded states).
   void adopt_next_masks();
@@ -59,14 +61,16 @@ class ClientGroup {
   int round() const { return round_; }
   /// From now on the mask is this one, for every client.
   void personalize(const MaskPtr& mask);
-  /// GradLTN's shrinking: keeps, among the personal indices, the fraction `rate` that changed most since the round began.
+  /// GradLTN's shrinking: keeps, among the personal indices, the fraction `rate` that changed most
+  /// since the round began.
   void keep_top(double rate, SelectionScope scope);
-  /// GradSelect's growth: proposes the mask extended by the eligible shared indices that changed most since `reference`.
-  /// The mask in force stays until the round's broadcast is done.
+  /// GradSelect's growth: proposes the mask extended by the eligible shared indices that changed
+  /// most since `reference`. The mask in force stays until the round's broadcast is done.
   void grow_mask(const Growth& growth, const MaskPtr& eligible, ops::ConstValues reference);
   /// The parameters become what they were when the round began; momentum is forgotten.
   void rewind();
-  /// Kept vector number `index` (in the order that the method declared), to read. Fetched from the store on first use.
+  /// Kept vector number `index` (in the order that the method declared), to read. Fetched from the
+  /// store on first use.
   ops::ConstValues vector(std::size_t index);
   /// Kept vector number `index` <- the parameters.
   void remember(std::size_t index);
@@ -88,7 +92,8 @@ class ClientGroup {
   }
   std::int64_t personal(int g) const;
   bool mask_changed(int g) const { return mask_changed_[static_cast<std::size_t>(g)] != 0; }
-  /// A client diverged if its loss or its parameters stopped being finite; it sits out everything from then on.
+  /// A client diverged if its loss or its parameters stopped being finite; it sits out everything
+  /// from then on.
   bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
   void mark_diverged(int g) { active_[static_cast<std::size_t>(g)] = 0; }
   /// Marks the clients whose parameters are not finite.
@@ -118,7 +123,8 @@ class ClientGroup {
   ops::DeviceArray<Word> mask_;
   ops::DeviceArray<Word> next_mask_;
   ops::DeviceArray<Word> eligible_;
-  /// A kept vector in the device's memory: whether it is there, and whether the store has to hear of it.
+  /// A kept vector in the device's memory: whether it is there, and whether the store has to hear
+  /// of it.
   struct KeptVector {
     VectorStart start;
     ops::DeviceArray<float> values;
@@ -127,7 +133,8 @@ class ClientGroup {
   };
   std::vector<KeptVector> vectors_;
   const ClientStore* store_ = nullptr;  ///< from which the group was loaded
-  std::vector<MaskPtr> rule_;  ///< the shared mask object that mask_ holds, while it does; else null
+  std::vector<MaskPtr>
+      rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
   std::vector<char> mask_changed_;
   std::vector<double> norms_;

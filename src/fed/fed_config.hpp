@@ -13,8 +13,8 @@ inline constexpr std::array<std::string_view, 2> kOnDivergenceNames{"exclude", "
 
 /// The section [train]: local training, the same for every method.
 struct TrainConfig {
-  std::int64_t passes = 5;   ///< P (E in the FedSelect papers): passes a round
-  std::int64_t batch = 32;   ///< samples of one step; the last of a pass may have fewer
+  std::int64_t passes = 5;  ///< P (E in the FedSelect papers): passes a round
+  std::int64_t batch = 32;  ///< samples of one step; the last of a pass may have fewer
   double lr = 0.05;
   double momentum = 0;
   double weight_decay = 0;

@@ -10,7 +10,8 @@
 
 namespace fedselect {
 
-/// Which parameters of a client are personal, at rest on the host: one bit per value of the padded vector, 1 = personal.
+/// Which parameters of a client are personal, at rest on the host: one bit per value of the padded
+/// vector, 1 = personal.
 ///
 /// Padding bits are 0. Immutable once made, so clients with the same rule share one object.
 class Mask {

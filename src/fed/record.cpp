@@ -24,15 +24,17 @@ std::vector<T> gather_values(Communicator& comm, const std::vector<T>& mine) {
 RoundRecord gather_round(Communicator& comm, const RoundRecord& mine) {
   const auto clients = gather_values(comm, mine.clients);
   const auto density = gather_values(comm, mine.density);
-  RoundRecord all{.round = mine.round, .evaluated = mine.evaluated, .clients = {}, .density = {},
+  RoundRecord all{.round = mine.round,
+                  .evaluated = mine.evaluated,
+                  .clients = {},
+                  .density = {},
                   .ranks = gather_values(comm, mine.ranks)};
   if (clients.empty()) return all;
   const std::size_t tensors = density.size() / clients.size();
   std::vector<std::size_t> order(clients.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return clients[a].client < clients[b].client;
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return clients[a].client < clients[b].client; });
   all.density.reserve(density.size());
   for (const std::size_t i : order) {
     all.clients.push_back(clients[i]);

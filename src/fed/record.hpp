@@ -37,7 +37,7 @@ struct RoundRecord {
   int round = 0;
   bool evaluated = false;
   std::vector<ClientRecord> clients;  ///< after gather_round() ascending by client
-  std::vector<float> density;         ///< personal fraction after the round, [client record][tensor]
+  std::vector<float> density;  ///< personal fraction after the round, [client record][tensor]
   std::vector<RankRecord> ranks;
 };
 

@@ -1,9 +1,9 @@
 #include "fed/shared_sum.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
-
-#include <fmt/format.h>
 
 #include "base/error.hpp"
 

@@ -10,14 +10,16 @@
 
 namespace fedselect {
 
-/// The fixed-point scale for a cohort of this total weight: the finest for which no sum can overflow, in one word where that leaves
-/// a resolution of 2^-30 or better, else in two. Throws InputError if the weight reaches 2^32.
+/// The fixed-point scale for a cohort of this total weight: the finest for which no sum can
+/// overflow, in one word where that leaves a resolution of 2^-30 or better, else in two. Throws
+/// InputError if the weight reaches 2^32.
 ops::FixedPoint fixed_point_for(std::uint64_t total_weight);
 
-/// The exact sum of what clients share: per index, an integer sum and the total weight of its sharers.
+/// The exact sum of what clients share: per index, an integer sum and the total weight of its
+/// sharers.
 ///
-/// Addition of integers is associative, so the result does not depend on the order of clients or the number of ranks.
-/// Costs 12 bytes a parameter, 20 with two-word sums.
+/// Addition of integers is associative, so the result does not depend on the order of clients or
+/// the number of ranks. Costs 12 bytes a parameter, 20 with two-word sums.
 class SharedSum {
  public:
   SharedSum(ops::Ops& ops, const ParameterLayout& layout);
@@ -25,7 +27,8 @@ class SharedSum {
   /// Empties the sum for a cohort of this total weight.
   void reset(std::uint64_t total_weight);
   /// Adds the shared values of the group's clients, weights[g] times each; 0 leaves a client out.
-  /// Throws SystemError naming client and tensor if a value is too large for the fixed point (4096).
+  /// Throws SystemError naming client and tensor if a value is too large for the fixed point
+  /// (4096).
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights);
   /// Collective: the sum over all ranks.
   void all_reduce(Communicator& comm);

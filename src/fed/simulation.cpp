@@ -1,9 +1,9 @@
 #include "fed/simulation.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "base/error.hpp"
 #include "fed/assignment.hpp"
@@ -53,18 +53,17 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       global_(ops, 1, layout_.padded_size()),
       group_(ops, layout_, kGroup, algorithm.vectors(), network.initial_parameters(setup.seed),
              clock_),
-      trainer_(ops, network, setup_.train, static_cast<int>(setup.evaluate.batch), setup.seed,
-               data, partition, group_, kGroup),
+      trainer_(ops, network, setup_.train, static_cast<int>(setup.evaluate.batch), setup.seed, data,
+               partition, group_, kGroup),
       sum_(ops, layout_),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
-  if (setup_.passes == 0) setup_.passes = setup_.train.passes;
   const AlignedVector<float> initial = network.initial_parameters(setup.seed);
   global_.upload(ops_, 0, std::span<const float>(initial));
 }
 
 RoundRecord Simulation::round(int t) {
-  RoundRecord record{.round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {},
-                     .ranks = {}};
+  RoundRecord record{
+      .round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {}, .ranks = {}};
   const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
   const auto clients = mine(cohort);
 
@@ -89,8 +88,7 @@ RoundRecord Simulation::round(int t) {
     algorithm_.merge(sum_, global_);
   }
   adopt_masks(clients, t);
-  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local)
-    test_everyone(record);
+  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
   measure(record);
   return record;
 }
@@ -106,8 +104,8 @@ std::vector<ClientRecord> Simulation::new_records() const {
   std::vector<ClientRecord> records;
   for (const int client : group_.clients()) {
     const auto samples = partition_.train[static_cast<std::size_t>(client)].size();
-    records.push_back({.client = client, .participated = 1,
-                       .samples = static_cast<std::int64_t>(samples)});
+    records.push_back(
+        {.client = client, .participated = 1, .samples = static_cast<std::int64_t>(samples)});
   }
   return records;
 }
@@ -133,18 +131,19 @@ void Simulation::train(int t) {
   group_.check_finite();
   for (int g = 0; g < group_.size(); ++g)
     if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
-      throw SystemError(fmt::format(
-          "client {} diverged in round {} (its loss or weights are not finite): lower train.lr, set "
-          "train.grad_clip, or set train.on_divergence = \"exclude\"",
-          group_.clients()[static_cast<std::size_t>(g)], t));
+      throw SystemError(
+          fmt::format("client {} diverged in round {} (its loss or weights are not finite): lower "
+                      "train.lr, set "
+                      "train.grad_clip, or set train.on_divergence = \"exclude\"",
+                      group_.clients()[static_cast<std::size_t>(g)], t));
 }
 
 void Simulation::aggregate() {
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
   std::vector<std::uint32_t> weights;
   for (int g = 0; g < group_.size(); ++g)
-    weights.push_back(
-        group_.diverged(g) ? 0 : weight(group_.clients()[static_cast<std::size_t>(g)]));
+    weights.push_back(group_.diverged(g) ? 0
+                                         : weight(group_.clients()[static_cast<std::size_t>(g)]));
   sum_.add(group_, weights);
 }
 
@@ -222,8 +221,8 @@ void Simulation::measure(RoundRecord& record) {
     for (const Tensor& tensor : layout_.tensors()) {
       const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
       const auto personal = mask ? count_bits(words, tensor.size()) : 0;
-      record.density.push_back(static_cast<float>(static_cast<double>(personal) /
-                                                  static_cast<double>(tensor.size())));
+      record.density.push_back(
+          static_cast<float>(static_cast<double>(personal) / static_cast<double>(tensor.size())));
     }
   }
   const PhaseSeconds seconds = clock_.take();

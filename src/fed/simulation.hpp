@@ -24,10 +24,11 @@ struct SimulationSetup {
   TrainConfig train;
   FederationConfig federation;
   EvaluateConfig evaluate;
-  std::int64_t passes = 0;  ///< P of this method; 0: train.passes
+  std::int64_t passes = 0;  ///< P of this method
 };
 
-/// One method on one federation: the global model, the shard of clients that this rank hosts, and the round.
+/// One method on one federation: the global model, the shard of clients that this rank hosts, and
+/// the round.
 class Simulation {
  public:
   Simulation(const SimulationSetup& setup, const Algorithm& algorithm, const Network& network,
@@ -76,7 +77,8 @@ class Simulation {
   ClientGroup group_;
   Trainer trainer_;
   SharedSum sum_;
-  /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it was measured.
+  /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it
+  /// was measured.
   std::vector<double> broadcast_accuracy_;
   int broadcast_round_ = -1;
 };

@@ -144,8 +144,8 @@ void Trainer::step(int step, const ops::SgdRule& rule) {
     // As torch.nn.utils.clip_grad_norm_: scale = min(1, limit / (norm + 1e-6)).
     ops_.squared_norm(group, clients_.layout().ranges(), gradient, norms_);
     for (std::size_t g = 0; g < used(); ++g)
-      scale_[g] = static_cast<float>(
-          std::min(1.0, config_.grad_clip / (std::sqrt(norms_[g]) + 1e-6)));
+      scale_[g] =
+          static_cast<float>(std::min(1.0, config_.grad_clip / (std::sqrt(norms_[g]) + 1e-6)));
   }
   ops_.sgd_step(group, ranges_, rule, scale_, clients_.parameters(), gradient,
                 config_.momentum > 0 ? clients_.velocity() : ops::Values{},

@@ -38,8 +38,8 @@ class Trainer {
  public:
   /// All references must outlive the trainer.
   Trainer(ops::Ops& ops, const Network& network, const TrainConfig& train, int test_batch,
-          std::uint64_t seed, const Dataset& data, const Partition& partition,
-          ClientGroup& clients, int capacity);
+          std::uint64_t seed, const Dataset& data, const Partition& partition, ClientGroup& clients,
+          int capacity);
 
   /// Begins a client step: tallies are zero, the pass counter starts anew.
   void begin();
@@ -48,7 +48,8 @@ class Trainer {
 
   /// n passes of SGD on the indices in scope. A pass that can change nothing is skipped.
   void passes(std::int64_t n, Scope scope);
-  /// LocalAlt with E = n: personal and shared passes by turns. Source: arXiv 2306.13264, algorithm 2.
+  /// LocalAlt with E = n: personal and shared passes by turns. Source: arXiv 2306.13264,
+  /// algorithm 2.
   void alternate(std::int64_t n, Alternation order);
 
   // What the round reads
@@ -76,11 +77,11 @@ class Trainer {
   ClientGroup& clients_;
 
   Activations activations_;
-  ops::DeviceArray<std::int32_t> order_;       ///< sample indices of this pass
+  ops::DeviceArray<std::int32_t> order_;  ///< sample indices of this pass
   std::vector<std::int32_t> host_order_;
-  std::vector<int> batch_samples_;             ///< samples of this step, one entry a client
-  std::vector<char> wanted_;                   ///< tensors with an index in scope
-  std::vector<ops::Range> ranges_;             ///< their ranges
+  std::vector<int> batch_samples_;  ///< samples of this step, one entry a client
+  std::vector<char> wanted_;        ///< tensors with an index in scope
+  std::vector<ops::Range> ranges_;  ///< their ranges
   std::vector<double> losses_;
   std::vector<double> norms_;
   std::vector<std::int32_t> correct_;

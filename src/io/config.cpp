@@ -104,7 +104,12 @@ class ConfigReader {
     SectionReader reader(
         {.table = &table, .prefix = prefix, .override_prefixes = {prefix, prefix_of_all}},
         overrides_, problems_);
-    describe_passes(method, config.train, reader);
+    describe_passes(method, reader);
+    const std::int64_t least = method.algorithm->least_passes();
+    reader.check(passes_of(method, config.train) >= least, "passes",
+                 fmt::format("{} needs {} passes or more to train all that it has to: set passes "
+                             "here or in [train]",
+                             method.name, least));
     method.algorithm->describe(reader);
     note_keys(reader);
     for (const std::string& key : reader.keys()) keys_[prefix_of_all].push_back(key);

@@ -45,6 +45,11 @@ struct Config : Settings {
   std::vector<MethodConfig> methods;
 };
 
+/// P of a method: its own, or that of [train].
+inline std::int64_t passes_of(const MethodConfig& method, const TrainConfig& train) {
+  return method.passes > 0 ? method.passes : train.passes;
+}
+
 /// Reads a config and validates it whole. `overrides` are "key=value" of the command line, key as
 /// "train.lr", or "method.LABEL.rate" (all methods with that key: "method.rate"), value as TOML
 /// writes it (a bare word counts as a string); a later one beats an earlier one. Which methods

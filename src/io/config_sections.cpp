@@ -70,13 +70,9 @@ void describe_identity(MethodConfig& method, Fields& fields) {
   fields.check(is_folder_name(method.label), "label", kFolderNameRule);
 }
 
-void describe_passes(MethodConfig& method, const TrainConfig& train, Fields& fields) {
+void describe_passes(MethodConfig& method, Fields& fields) {
   fields.integer("passes", method.passes, kNonNegative,
                  "passes over a client's own data in a round; 0 = train.passes");
-  const std::int64_t passes = method.passes > 0 ? method.passes : train.passes;
-  fields.check(method.name != "fedrep" || passes > 1, "passes",
-               "fedrep with one pass never trains the head (all passes but the last are the "
-               "head's): set passes = 2 or more here or in [train]");
 }
 
 }  // namespace fedselect

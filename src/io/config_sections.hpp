@@ -26,8 +26,7 @@ std::vector<std::string_view> names_of_methods();
 
 /// Declares what says which method a table is: `name` and `label`.
 void describe_identity(MethodConfig& method, Fields& fields);
-/// Declares `passes`, which stands in every such table before the algorithm's own keys. `train`:
-/// what it falls back on.
-void describe_passes(MethodConfig& method, const TrainConfig& train, Fields& fields);
+/// Declares `passes`, which stands in every such table before the algorithm's own keys.
+void describe_passes(MethodConfig& method, Fields& fields);
 
 }  // namespace fedselect

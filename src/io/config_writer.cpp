@@ -99,7 +99,7 @@ std::string write_config(const Config& config, std::size_t method) {
       .name = chosen.name, .label = chosen.label, .passes = chosen.passes, .algorithm = nullptr};
   writer.header(fmt::format("[[{}]]", kMethodTable));
   describe_identity(identity, writer);
-  describe_passes(identity, settings.train, writer);
+  describe_passes(identity, writer);
   chosen.algorithm->describe(writer);
   return writer.text();
 }
@@ -109,7 +109,7 @@ std::string describe_method(const Method& method) {
   MethodConfig defaults{
       .name = std::string(method.name), .label = {}, .passes = 0, .algorithm = nullptr};
   describe_identity(defaults, documenter);
-  describe_passes(defaults, {}, documenter);
+  describe_passes(defaults, documenter);
   method.make()->describe(documenter);
   return documenter.text();
 }

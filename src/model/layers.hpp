@@ -11,14 +11,16 @@ namespace fedselect {
 
 /// What a layer reads and writes in one step, for all clients of the group.
 struct LayerBuffers {
-  ops::Values in;                   ///< what the layer before left
-  ops::Values out;                  ///< null for a layer that works in place
+  ops::Values in;                    ///< what the layer before left
+  ops::Values out;                   ///< null for a layer that works in place
   ops::Grouped<std::uint8_t> marks;  ///< a byte an output value, for layers that ask for it
 };
 
-/// One step of a network, forward and backward, over the op set. A layer holds shapes and offsets, no values.
+/// One step of a network, forward and backward, over the op set. A layer holds shapes and offsets,
+/// no values.
 ///
-/// Gradients flow in place of activations where a layer works in place: `out` of such a layer is its `in`.
+/// Gradients flow in place of activations where a layer works in place: `out` of such a layer is
+/// its `in`.
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -34,8 +36,9 @@ class Layer {
   /// Writes b.out (or changes b.in in place). theta: each client's parameter vector.
   virtual void forward(ops::Ops& ops, const ops::Group& group, ops::ConstValues theta,
                        const LayerBuffers& b) const = 0;
-  /// From the gradient of the loss by the output, d_out, writes that by the input, d_in (null: not wanted), and by the
-  /// layer's own tensors into `gradient` (null: not wanted). In-place layers change d_out and ignore d_in.
+  /// From the gradient of the loss by the output, d_out, writes that by the input, d_in (null: not
+  /// wanted), and by the layer's own tensors into `gradient` (null: not wanted). In-place layers
+  /// change d_out and ignore d_in.
   virtual void backward(ops::Ops& ops, const ops::Group& group, ops::ConstValues theta,
                         const LayerBuffers& b, ops::Values d_out, ops::Values d_in,
                         ops::Values gradient) const = 0;

@@ -1,10 +1,10 @@
 #include "model/network.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string>
-
-#include <fmt/format.h>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -34,10 +34,10 @@ Network::Network(const ModelConfig& config, const ops::ImageShape& image, int cl
   constexpr int kSmallestSide = 4;
   constexpr int kFeatures = 512;
   if (image.height < kSmallestSide || image.width < kSmallestSide)
-    throw InputError(
-        fmt::format("model.name = \"cnn\" needs images of at least {0} x {0} pixels, these have {1} "
-                    "x {2}: choose model.name = \"mlp\"",
-                    kSmallestSide, image.height, image.width));
+    throw InputError(fmt::format(
+        "model.name = \"cnn\" needs images of at least {0} x {0} pixels, these have {1} "
+        "x {2}: choose model.name = \"mlp\"",
+        kSmallestSide, image.height, image.width));
   ops::ImageShape shape = image;
   const auto block = [&](const char* name, int channels) {
     const ops::ConvShape conv{shape, channels, 5, 1, 2};
@@ -148,8 +148,8 @@ void Activations::backward(const ops::Group& group, ops::ConstValues theta,
   ops::Values d_in = flow_[1].view();
   ops_.cross_entropy(group, network_.classes(), logits(), labels_.view(), d_out, loss, correct);
   for (std::size_t i = layers.size(); i-- > lowest;) {
-    layers[i]->backward(ops_, group, theta, buffers(i), d_out,
-                        i == lowest ? ops::Values{} : d_in, trains(i) ? gradient : ops::Values{});
+    layers[i]->backward(ops_, group, theta, buffers(i), d_out, i == lowest ? ops::Values{} : d_in,
+                        trains(i) ? gradient : ops::Values{});
     if (!layers[i]->in_place()) std::swap(d_out, d_in);
   }
 }

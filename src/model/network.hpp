@@ -14,11 +14,13 @@
 
 namespace fedselect {
 
-/// A network: its layers in order, and how their tensors lie in the parameter vector. Holds no values.
+/// A network: its layers in order, and how their tensors lie in the parameter vector. Holds no
+/// values.
 ///
-/// `logistic`: fc, multinomial logistic regression. `mlp`: fc1 (hidden) - relu - fc2. `cnn`: McMahan et al., AISTATS 2017: conv1 (32, 5x5, padding 2) - pool 2 - relu - conv2 (64,
-/// 5x5, padding 2) - pool 2 - relu - fc1 (512) - relu - fc2. Pooling stands before the activation: the same function, a
-/// quarter of the work.
+/// `logistic`: fc, multinomial logistic regression. `mlp`: fc1 (hidden) - relu - fc2. `cnn`:
+/// McMahan et al., AISTATS 2017: conv1 (32, 5x5, padding 2) - pool 2 - relu - conv2 (64, 5x5,
+/// padding 2) - pool 2 - relu - fc1 (512) - relu - fc2. Pooling stands before the activation: the
+/// same function, a quarter of the work.
 class Network {
  public:
   /// Throws InputError if the image is too small for the network.
@@ -29,11 +31,13 @@ class Network {
   const ops::ImageShape& image() const { return image_; }
   int classes() const { return classes_; }
 
-  /// PyTorch's default initialisation: weights and biases uniform in +-1/sqrt(fan in). Length padded_size().
+  /// PyTorch's default initialisation: weights and biases uniform in +-1/sqrt(fan in). Length
+  /// padded_size().
   AlignedVector<float> initial_parameters(std::uint64_t seed) const;
 
-  /// Multiply-adds x 2 of one sample's forward pass, and of its forward and backward pass (direct convolution; no gradient
-  /// by the input of the first layer): "nominal" floating-point operations.
+  /// Multiply-adds x 2 of one sample's forward pass, and of its forward and backward pass (direct
+  /// convolution; no gradient by the input of the first layer): "nominal" floating-point
+  /// operations.
   double forward_flops() const { return forward_flops_; }
   double training_flops() const { return training_flops_; }
 
@@ -50,11 +54,12 @@ class Network {
   double training_flops_ = 0;
 };
 
-/// The activations and gradients of a network for a group of clients: everything a step needs besides the
-/// parameters. Allocated once.
+/// The activations and gradients of a network for a group of clients: everything a step needs
+/// besides the parameters. Allocated once.
 class Activations {
  public:
-  /// Room for `clients` clients with up to `train_batch` samples in training steps and `test_batch` in forward passes.
+  /// Room for `clients` clients with up to `train_batch` samples in training steps and `test_batch`
+  /// in forward passes.
   Activations(ops::Ops& ops, const Network& network, int clients, int train_batch, int test_batch);
 
   /// Where the batch is put: images, channels-last, and labels.
@@ -65,8 +70,9 @@ class Activations {
   void forward(const ops::Group& group, ops::ConstValues theta);
   /// Loss and hits of what forward() left; host spans, one entry a client.
   void measure(const ops::Group& group, std::span<double> loss, std::span<std::int32_t> correct);
-  /// Loss of what forward() left, and the gradients of the tensors that are `wanted` (one flag a tensor, at least one set). Layers below
-  /// the lowest of those are not visited; the gradient of an unwanted tensor is unspecified.
+  /// Loss of what forward() left, and the gradients of the tensors that are `wanted` (one flag a
+  /// tensor, at least one set). Layers below the lowest of those are not visited; the gradient of
+  /// an unwanted tensor is unspecified.
   void backward(const ops::Group& group, ops::ConstValues theta, std::span<const char> wanted,
                 ops::Values gradient, std::span<double> loss, std::span<std::int32_t> correct);
 

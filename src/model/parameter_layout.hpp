@@ -18,16 +18,16 @@ struct Tensor {
   std::string name;        ///< PyTorch's: "conv1.weight"
   std::vector<int> shape;  ///< PyTorch's order: [out][in][kernel][kernel]
   TensorKind kind = TensorKind::weight;
-  int layer = 0;          ///< layer with parameters to which it belongs, from 0 at the input
-  ops::Range range;       ///< where its values stand in the padded vector
+  int layer = 0;     ///< layer with parameters to which it belongs, from 0 at the input
+  ops::Range range;  ///< where its values stand in the padded vector
 
   std::size_t size() const { return range.size; }
 };
 
 /// How the named tensors of a model lie in one flat float32 vector.
 ///
-/// Each tensor begins at a multiple of 64 values, so its mask bits begin a word and vector loads are aligned. The
-/// values between tensors are padding: always 0, never personal, never counted.
+/// Each tensor begins at a multiple of 64 values, so its mask bits begin a word and vector loads
+/// are aligned. The values between tensors are padding: always 0, never personal, never counted.
 class ParameterLayout {
  public:
   /// Appends a tensor behind the others.

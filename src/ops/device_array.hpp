@@ -10,7 +10,8 @@
 
 namespace fedselect::ops {
 
-/// Device memory: one zeroed array of `count` elements for each of `clients` clients. Move-only, freed with the object.
+/// Device memory: one zeroed array of `count` elements for each of `clients` clients. Move-only,
+/// freed with the object.
 template <class T>
 class DeviceArray {
  public:

@@ -19,7 +19,9 @@ struct Grouped {
 
   T* operator[](int g) const { return data + g * stride; }
   explicit operator bool() const { return data != nullptr; }
-  operator Grouped<const T>() const { return {data, stride}; }  // NOLINT(google-explicit-constructor)
+  operator Grouped<const T>() const {
+    return {data, stride};
+  }  // NOLINT(google-explicit-constructor)
   /// The part that starts `offset` elements into each client's array.
   Grouped at(std::size_t offset) const {
     return {data == nullptr ? nullptr : data + offset, stride};
@@ -63,10 +65,12 @@ enum class Ties {
   threshold,  ///< every index whose score reaches that of the last one asked for
 };
 
-/// Fixed-point form of the shared sums: a value v of integer weight w adds w * round(v * 2^fraction_bits).
+/// Fixed-point form of the shared sums: a value v of integer weight w adds w * round(v *
+/// 2^fraction_bits).
 ///
-/// |v| must stay below kMagnitudeLimit. `two_words`: the total weight is so large that 64 bits can't hold
-/// the sum; each product is then split into a low word of 32 bits and a high word, summed apart.
+/// |v| must stay below kMagnitudeLimit. `two_words`: the total weight is so large that 64 bits
+/// can't hold the sum; each product is then split into a low word of 32 bits and a high word,
+/// summed apart.
 struct FixedPoint {
   static constexpr int kMagnitudeBits = 12;
   static constexpr float kMagnitudeLimit = 1 << kMagnitudeBits;
@@ -84,10 +88,11 @@ struct SumView {
 
 /// The op set of a device: everything that training, selection and aggregation do to arrays.
 ///
-/// Every op takes the clients of a group at once. Arrays live in the device's memory; `Group`, `Range`,
-/// counts and results named "host" live in the host's. Images are channels-last: [sample][row][column][channel];
-/// matrices are row-major. A null `Values` among the outputs of a backward op means "not wanted".
-/// A device that lacks an op throws std::logic_error("... not built"); none falls back in silence.
+/// Every op takes the clients of a group at once. Arrays live in the device's memory; `Group`,
+/// `Range`, counts and results named "host" live in the host's. Images are channels-last:
+/// [sample][row][column][channel]; matrices are row-major. A null `Values` among the outputs of a
+/// backward op means "not wanted". A device that lacks an op throws std::logic_error("... not
+/// built"); none falls back in silence.
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -109,7 +114,8 @@ class Ops {
 
   // Batches
 
-  /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the samples of each client.
+  /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the
+  /// samples of each client.
   virtual void gather_batch(const Group& group, const SampleSource& source,
                             Grouped<const std::int32_t> indices, Values x,
                             Grouped<std::int32_t> y) = 0;
@@ -132,8 +138,8 @@ class Ops {
                                ConstValues weight, ConstValues dy, Values dx, Values dweight,
                                Values dbias) = 0;
 
-  /// Maximum over windows of `window` x `window`, stride `window`; `argmax` says which of the window's cells won
-  /// (row-major, first of equals).
+  /// Maximum over windows of `window` x `window`, stride `window`; `argmax` says which of the
+  /// window's cells won (row-major, first of equals).
   virtual void max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
                                 Grouped<std::uint8_t> argmax) = 0;
   virtual void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
@@ -144,22 +150,25 @@ class Ops {
   /// dy <- dy where y > 0, else 0. y: what relu_forward left.
   virtual void relu_backward(const Group& group, std::size_t size, ConstValues y, Values dy) = 0;
 
-  /// [row][column][channel] -> [channel][row][column], the order in which PyTorch flattens an image.
+  /// [row][column][channel] -> [channel][row][column], the order in which PyTorch flattens an
+  /// image.
   virtual void channels_first(const Group& group, const ImageShape& shape, ConstValues x,
                               Values y) = 0;
   /// The inverse of channels_first.
   virtual void channels_last(const Group& group, const ImageShape& shape, ConstValues x,
                              Values y) = 0;
 
-  /// Softmax cross-entropy. dlogits (if wanted): gradient of the mean loss over the client's samples.
-  /// host loss[g]: sum over the samples; host correct[g]: samples whose largest logit (first of equals) is the label.
+  /// Softmax cross-entropy. dlogits (if wanted): gradient of the mean loss over the client's
+  /// samples. host loss[g]: sum over the samples; host correct[g]: samples whose largest logit
+  /// (first of equals) is the label.
   virtual void cross_entropy(const Group& group, int classes, ConstValues logits,
                              Grouped<const std::int32_t> labels, Values dlogits,
                              std::span<double> loss, std::span<std::int32_t> correct) = 0;
 
   // Optimizer. `size` is the padded length of the parameter vector.
 
-  /// One SGD step. scale[g] (host) multiplies the gradient; velocity is null without momentum; mask is null for Scope::all.
+  /// One SGD step. scale[g] (host) multiplies the gradient; velocity is null without momentum; mask
+  /// is null for Scope::all.
   virtual void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                         std::span<const float> scale, Values theta, ConstValues gradient,
                         Values velocity, ConstBits mask) = 0;
@@ -184,25 +193,28 @@ class Ops {
   /// host counts[g * ranges.size() + r] = bits set in range r of client g.
   virtual void count_bits(const Group& group, std::span<const Range> ranges, ConstBits bits,
                           std::span<std::int64_t> counts) = 0;
-  /// For each client g and range r: chosen <- the counts[g * ranges.size() + r] eligible indices with the largest
-  /// scores (fewer if fewer are eligible), lower index first among equals, or by `ties`. `skip_zero`: an index whose score is 0 is never taken.
-  /// Bits of `chosen` outside the ranges are left alone. Scores are >= 0.
-  /// Throws InputError naming client and range if an eligible score is not a number.
+  /// For each client g and range r: chosen <- the counts[g * ranges.size() + r] eligible indices
+  /// with the largest scores (fewer if fewer are eligible), lower index first among equals, or by
+  /// `ties`. `skip_zero`: an index whose score is 0 is never taken. Bits of `chosen` outside the
+  /// ranges are left alone. Scores are >= 0. Throws InputError naming client and range if an
+  /// eligible score is not a number.
   virtual void select_top(const Group& group, std::span<const Range> ranges,
                           std::span<const std::int64_t> counts, Ties ties, bool skip_zero,
                           ConstValues score, ConstBits eligible, Bits chosen) = 0;
 
   // Aggregation and the store
 
-  /// Adds each client's shared values (mask 0; all without a mask) to the sums, weights[g] (host) times; 0 leaves a client out.
-  /// Returns -1, or g * size + the index of the first value that is not below FixedPoint::kMagnitudeLimit.
+  /// Adds each client's shared values (mask 0; all without a mask) to the sums, weights[g] (host)
+  /// times; 0 leaves a client out. Returns -1, or g * size + the index of the first value that is
+  /// not below FixedPoint::kMagnitudeLimit.
   virtual std::ptrdiff_t accumulate(const Group& group, std::size_t size, const FixedPoint& fixed,
                                     std::span<const std::uint32_t> weights, ConstValues theta,
                                     ConstBits mask, const SumView& sum) = 0;
   /// global <- sum / weight where weight > 0; elsewhere it keeps its value.
   virtual void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
                       float* global) = 0;
-  /// packed <- the values where the mask is 1, in index order. Returns how many, per client, in host counts.
+  /// packed <- the values where the mask is 1, in index order. Returns how many, per client, in
+  /// host counts.
   virtual void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask,
                     Values packed, std::span<std::size_t> counts) = 0;
   /// theta <- packed values where the mask is 1; elsewhere it keeps its value.

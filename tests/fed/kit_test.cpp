@@ -114,8 +114,8 @@ TEST_F(Kit, PassThatCanChangeNothingCostsNothing) {
 
 TEST_F(Kit, ScopeTrainsItsHalfOnly) {
   Trainer trainer = make_trainer();
-  const auto head = Mask::of_tensors(network_.layout(),
-                                     [](const Tensor& tensor) { return tensor.layer == 1; });
+  const auto head =
+      Mask::of_tensors(network_.layout(), [](const Tensor& tensor) { return tensor.layer == 1; });
   clients_.personalize(head);
   const auto before = parameters();
   trainer.passes(1, Scope::personal);
@@ -160,7 +160,8 @@ TEST_F(Kit, KeepTopOverTheWholeVector) {
   EXPECT_TRUE(is_personal(1, 4) && is_personal(2, 5) && is_personal(3, 2));
 }
 
-/// Density of fc1.weight after each of `rounds` growths when every eligible index changes in every round.
+/// Density of fc1.weight after each of `rounds` growths when every eligible index changes in every
+/// round.
 std::vector<double> densities(ClientGroup& clients, ClientStore& store,
                               const ParameterVector& global, const Growth& growth, int rounds) {
   const auto& layout = clients.layout();
@@ -183,17 +184,17 @@ std::vector<double> densities(ClientGroup& clients, ClientStore& store,
 }
 
 TEST_F(Kit, GrowthFollowsTheAuthorsDensitySequence) {
-  // p = .25, alpha = .8: .25 .4375 .578 .684 .763 .822, then no more. 312 eligible weights: 288 and 24, biases never.
-  const auto counts =
-      densities(clients_, store_, global_, {.rate = 0.25, .limit = 0.8}, 8);
+  // p = .25, alpha = .8: .25 .4375 .578 .684 .763 .822, then no more. 312 eligible weights: 288 and
+  // 24, biases never.
+  const auto counts = densities(clients_, store_, global_, {.rate = 0.25, .limit = 0.8}, 8);
   const double expected[] = {.25, .4375, .578, .684, .763, .822, .822, .822};
   for (std::size_t t = 0; t < 8; ++t) EXPECT_NEAR(counts[t] / 312, expected[t], 0.01) << t;
   EXPECT_EQ(counts[5], counts[7]);
 }
 
 TEST_F(Kit, ClampNeverExceedsTheLimit) {
-  const auto counts = densities(clients_, store_, global_,
-                                {.rate = 0.25, .limit = 0.8, .clamp = true}, 8);
+  const auto counts =
+      densities(clients_, store_, global_, {.rate = 0.25, .limit = 0.8, .clamp = true}, 8);
   EXPECT_EQ(counts[7], std::floor(0.8 * 288) + std::floor(0.8 * 24));
 }
 

@@ -1,5 +1,6 @@
-// One round of a model with 6 parameters, worked out in the test with double-precision formulas of its own:
-// three weights and three biases, one input, three classes (multinomial logistic regression).
+// One round of a model with 6 parameters, worked out in the test with double-precision formulas of
+// its own: three weights and three biases, one input, three classes (multinomial logistic
+// regression).
 
 #include <gtest/gtest.h>
 
@@ -60,7 +61,8 @@ struct Sample {
   int y;
 };
 
-/// theta after one step of SGD at the flagged indices. Gradient of the cross-entropy: (p_c - [c = y]) x, and (p_c - [c = y]).
+/// theta after one step of SGD at the flagged indices. Gradient of the cross-entropy: (p_c - [c =
+/// y]) x, and (p_c - [c = y]).
 Vector step(const Vector& theta, const Sample& sample, const Flags& trained) {
   std::array<double, kClasses> odds{};
   double sum = 0;
@@ -94,8 +96,13 @@ void flag_largest(const Vector& a, const Vector& b, std::size_t first, int n, Fl
 class RoundByHand : public ::testing::Test {
  protected:
   RoundByHand() : network_({ModelKind::logistic, 0}, {1, 1, 1}, kClasses) {
-    // Two clients; client 1 owns two copies of its sample, so it weighs twice in a mean by samples. Pixel / 255, no shift.
-    data_ = {"hand", {1, 1, 1}, kClasses, {0.0F}, {1.0F},
+    // Two clients; client 1 owns two copies of its sample, so it weighs twice in a mean by samples.
+    // Pixel / 255, no shift.
+    data_ = {"hand",
+             {1, 1, 1},
+             kClasses,
+             {0.0F},
+             {1.0F},
              testing::make_samples({255, 51, 51}, {0, 2, 2}),
              testing::make_samples({255, 51}, {0, 2})};
     partition_.train = {{0}, {1, 2}};
@@ -121,7 +128,7 @@ class RoundByHand : public ::testing::Test {
     setup.seed = kSeed;
     setup.rounds = rounds;
     setup.train.lr = kRate;
-    setup.train.passes = passes;
+    setup.passes = passes;
     auto simulation = std::make_unique<Simulation>(setup, *algorithm_, network_, data_, partition_,
                                                    *ops_, *comm_);
     for (int t = 0; t < rounds; ++t) last_ = simulation->round(t);
@@ -197,19 +204,22 @@ TEST_F(RoundByHand, FedSelectLtnSearchesMaskThenAlternates) {
     if (sharers > 0) expected[j] = sum / sharers;
   }
   expect_global(*simulation, expected);
-  // 4 passes: 2 iterations, a personal and a shared one. 2 of 6 values are shared, and a new mask of 6 bits is sent.
+  // 4 passes: 2 iterations, a personal and a shared one. 2 of 6 values are shared, and a new mask
+  // of 6 bits is sent.
   EXPECT_EQ(last_.clients[1].gradients, 8);
   EXPECT_EQ(last_.clients[1].bytes_up, 2 * 4 + 1);
   EXPECT_EQ(last_.clients[1].bytes_down, 2 * 4);
 }
 
 TEST_F(RoundByHand, FedSelectGrowsMaskAndStartsNewPersonalValuesFromTheMean) {
-  // Growth in rounds 0, 1, ...; p = 0.5 of 3 eligible weights: 2. Biases are never eligible by default.
-  const auto simulation = run(make_fedselect(), 2, 1,
-                              {{"rate", 0.5}, {"growth_every", 1}, {"growth_first", 0}});
+  // Growth in rounds 0, 1, ...; p = 0.5 of 3 eligible weights: 2. Biases are never eligible by
+  // default.
+  const auto simulation =
+      run(make_fedselect(), 2, 1, {{"rate", 0.5}, {"growth_every", 1}, {"growth_first", 0}});
   std::array<Flags, 2> mask{};
   Vector global{};
-  for (std::size_t k = 0; k < 2; ++k) {  // round 0: all shared, so LocalAlt's personal half is empty
+  for (std::size_t k = 0; k < 2;
+       ++k) {  // round 0: all shared, so LocalAlt's personal half is empty
     const Vector trained = step(initial_, samples_[k], kAll);
     flag_largest(trained, initial_, 0, 2, mask[k]);
     for (std::size_t j = 0; j < kParameters; ++j) global[j] += trained[j] / 2;
@@ -247,8 +257,9 @@ TEST_F(RoundByHand, FineTuningLeavesTheFederationAlone) {
 }
 
 TEST_F(RoundByHand, DivergedClientIsLeftOut) {
-  // Inputs of 1e38 make every prediction certain. One client's is wrong, so its weights overflow in the second step;
-  // the other's is right, its gradient is 0, and the global model is its model: the initial one.
+  // Inputs of 1e38 make every prediction certain. One client's is wrong, so its weights overflow in
+  // the second step; the other's is right, its gradient is 0, and the global model is its model:
+  // the initial one.
   data_.deviation = {1e-38F};
   const auto simulation = run(make_fedavg(), 1, 3);
   EXPECT_EQ(last_.clients[0].diverged + last_.clients[1].diverged, 1);

@@ -201,10 +201,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "label = \"fedavg-2\""}},
         Mistake{"fedrep_one_pass",
                 "[train]\npasses = 1\n[[method]]\nname = \"fedrep\"",
-                {"a.toml:3:1: method.fedrep.passes: fedrep with one pass never trains the head"}},
+                {"a.toml:3:1: method.fedrep.passes: fedrep needs 2 passes or more"}},
         Mistake{"fedrep_own_pass",
                 "[[method]]\nname = \"fedrep\"\npasses = 1",
-                {"a.toml:3:1: method.fedrep.passes: fedrep with one pass never trains the head"}},
+                {"a.toml:3:1: method.fedrep.passes: fedrep needs 2 passes or more"}},
         Mistake{"syntax", "rounds = 3\nseed = \n", {"a.toml:2:", "not TOML: "}},
         Mistake{"key_twice", "rounds = 3\nrounds = 4\n", {"a.toml:2:", "not TOML: "}}),
     [](const auto& mistake) { return mistake.param.name; });

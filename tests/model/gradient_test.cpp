@@ -49,8 +49,7 @@ class Gradients : public ::testing::TestWithParam<Case> {
     std::vector<double> loss(1);
     std::vector<std::int32_t> correct(1);
     activations_.forward(group_, {theta_.data(), 0});
-    activations_.backward(group_, {theta_.data(), 0}, wanted, {gradient_.data(), 0}, loss,
-                          correct);
+    activations_.backward(group_, {theta_.data(), 0}, wanted, {gradient_.data(), 0}, loss, correct);
   }
 
   std::vector<int> samples_{kBatch};
@@ -72,7 +71,8 @@ TEST_P(Gradients, AgreeWithFiniteDifferences) {
       norm += std::pow(gradient_[tensor.range.begin + j], 2);
     norm = std::sqrt(norm);
     ASSERT_GT(norm, 0) << tensor.name;
-    constexpr double h = 1e-3;  // larger steps cross kinks of relu and pooling, smaller ones drown in rounding
+    constexpr double h =
+        1e-3;  // larger steps cross kinks of relu and pooling, smaller ones drown in rounding
     auto plus = theta_;
     auto minus = theta_;
     for (std::size_t j = tensor.range.begin; j < tensor.range.begin + tensor.size(); ++j) {
@@ -115,9 +115,9 @@ TEST(Network, HasPyTorchsNamesShapesAndSizes) {
     names.push_back(tensor.name);
     EXPECT_EQ(tensor.range.begin % kWordBits, 0U);
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"conv1.weight", "conv1.bias", "conv2.weight",
-                                             "conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight",
-                                             "fc2.bias"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias",
+                                      "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}));
   EXPECT_EQ(cnn.layout().size(), 1663370U);  // McMahan et al. count 1,663,370
   EXPECT_EQ(cnn.layout().tensors()[2].shape, (std::vector<int>{64, 32, 5, 5}));
   EXPECT_EQ(cnn.layout().head(), 3);

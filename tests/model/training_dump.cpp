@@ -1,5 +1,6 @@
-// model_training_dump MODEL FOLDER: writes a network's initial parameters, the gradient of the first batch, and the parameters
-// after two passes of local SGD, as raw little-endian arrays for against_pytorch.py.
+// model_training_dump MODEL FOLDER: writes a network's initial parameters, the gradient of the
+// first batch, and the parameters after two passes of local SGD, as raw little-endian arrays for
+// against_pytorch.py.
 
 #include <cstdio>
 #include <filesystem>

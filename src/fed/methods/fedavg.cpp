@@ -4,14 +4,14 @@ namespace fedselect {
 
 namespace {
 
-/// Nothing is personal: P passes from the global model. Source: McMahan et al., AISTATS 2017, algorithm 1.
+/// Nothing is personal: P passes from the global model. Source: McMahan et al., AISTATS 2017,
+/// algorithm 1.
 class FedAvg : public Algorithm {
  public:
   void describe(Fields& fields) override {
     fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
   }
-  void client_step(ClientGroup& /*clients*/, Trainer& trainer,
-                   std::int64_t passes) const override {
+  void client_step(ClientGroup& /*clients*/, Trainer& trainer, std::int64_t passes) const override {
     trainer.passes(passes, Scope::all);
   }
   Weighting weighting() const override { return weighting_; }

@@ -11,8 +11,8 @@ class PersonalHead : public Algorithm {
     fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
   }
   void prepare(const ParameterLayout& layout) override {
-    head_ = Mask::of_tensors(
-        layout, [&](const Tensor& tensor) { return tensor.layer == layout.head(); });
+    head_ = Mask::of_tensors(layout,
+                             [&](const Tensor& tensor) { return tensor.layer == layout.head(); });
   }
   Weighting weighting() const override { return weighting_; }
 
@@ -41,6 +41,7 @@ class FedRep final : public PersonalHead {
     trainer.passes(passes - 1, Scope::personal);
     trainer.passes(1, Scope::shared);
   }
+  std::int64_t least_passes() const override { return 2; }
 };
 
 }  // namespace

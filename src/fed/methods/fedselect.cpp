@@ -11,9 +11,9 @@ constexpr std::array<std::string_view, 3> kEligibleNames{"weights", "matrix", "a
 enum class Reference { last_growth, round_start };
 constexpr std::array<std::string_view, 2> kReferenceNames{"last-growth", "round-start"};
 
-/// FedSelect of arXiv 2404.02478 (CVPR 2024). The mask persists and grows: in growth rounds GradSelect adds the
-/// fraction p of the shared parameters that changed most, up to a personalization limit. A parameter newly selected
-/// starts its personal life from the global mean.
+/// FedSelect of arXiv 2404.02478 (CVPR 2024). The mask persists and grows: in growth rounds
+/// GradSelect adds the fraction p of the shared parameters that changed most, up to a
+/// personalization limit. A parameter newly selected starts its personal life from the global mean.
 class FedSelect final : public Algorithm {
  public:
   void describe(Fields& fields) override {
@@ -22,7 +22,8 @@ class FedSelect final : public Algorithm {
     fields.real("limit", growth_.limit, kFraction, "personalization limit alpha");
     fields.choice("limit_rule", limit_rule_, kLimitRuleNames,
                   "grow while the fraction is at most the limit, or never above it");
-    fields.choice("scope", growth_.scope, kSelectionScopeNames, "fraction of each tensor or of all");
+    fields.choice("scope", growth_.scope, kSelectionScopeNames,
+                  "fraction of each tensor or of all");
     fields.choice("eligible", eligible_, kEligibleNames,
                   "tensors whose parameters may become personal");
     fields.integer("growth_every", growth_every_, kCount, "rounds between growths");

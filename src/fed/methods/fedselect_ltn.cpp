@@ -4,8 +4,9 @@ namespace fedselect {
 
 namespace {
 
-/// FedSelect of arXiv 2306.13264. Each round GradLTN searches the mask afresh: it starts with everything personal and
-/// keeps, iteration by iteration, the fraction p that changed most; LocalAlt then trains both halves by turns.
+/// FedSelect of arXiv 2306.13264. Each round GradLTN searches the mask afresh: it starts with
+/// everything personal and keeps, iteration by iteration, the fraction p that changed most;
+/// LocalAlt then trains both halves by turns.
 class FedSelectLtn final : public Algorithm {
  public:
   void describe(Fields& fields) override {

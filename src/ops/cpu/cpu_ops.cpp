@@ -1,8 +1,8 @@
 #include "ops/cpu/cpu_ops.hpp"
 
-#include <cstring>
-
 #include <fmt/format.h>
+
+#include <cstring>
 
 namespace fedselect::ops {
 

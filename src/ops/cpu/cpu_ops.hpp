@@ -8,8 +8,8 @@ namespace fedselect::ops::cpu {
 
 /// The op set on one thread of a CPU. Clients of a group are processed one after another.
 ///
-/// Scratch memory grows to what the largest call needed and is then reused: no allocation in the steady state.
-/// Layer ops stand in cpu_layers.cpp, ops on parameter vectors in cpu_parameters.cpp.
+/// Scratch memory grows to what the largest call needed and is then reused: no allocation in the
+/// steady state. Layer ops stand in cpu_layers.cpp, ops on parameter vectors in cpu_parameters.cpp.
 class CpuOps final : public Ops {
  public:
   explicit CpuOps(Isa isa = best_isa());
@@ -42,8 +42,7 @@ class CpuOps final : public Ops {
   void relu_backward(const Group& group, std::size_t size, ConstValues y, Values dy) override;
   void channels_first(const Group& group, const ImageShape& shape, ConstValues x,
                       Values y) override;
-  void channels_last(const Group& group, const ImageShape& shape, ConstValues x,
-                     Values y) override;
+  void channels_last(const Group& group, const ImageShape& shape, ConstValues x, Values y) override;
   void cross_entropy(const Group& group, int classes, ConstValues logits,
                      Grouped<const std::int32_t> labels, Values dlogits, std::span<double> loss,
                      std::span<std::int32_t> correct) override;

@@ -8,8 +8,8 @@
 
 /// The CPU's inner loops, compiled once per instruction set from the same source.
 ///
-/// A kernel source puts everything into `namespace FEDSELECT_ISA` and avoids inline functions of the
-/// standard library: the linker keeps one copy of those for all instruction sets.
+/// A kernel source puts everything into `namespace FEDSELECT_ISA` and avoids inline functions of
+/// the standard library: the linker keeps one copy of those for all instruction sets.
 namespace fedselect::ops::cpu {
 
 struct LayerKernels;      // layer_kernels.hpp
