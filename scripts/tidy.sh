@@ -1,6 +1,7 @@
 #!/bin/sh
 # scripts/tidy.sh [FILE...]: clang-tidy on the sources of src/ (all of them, or those named), with the release preset's
-# flags. Kernels are built for several instruction sets; one of them is enough here.
+# flags. Kernels are built for several instruction sets; one of them is enough here. cpu_ops.cpp asks GCC for levels of x86-64
+# by names that clang 14 does not know, so that file can't be looked at.
 set -eu
 cd "$(dirname "$0")/.."
 build=build/release
@@ -17,6 +18,8 @@ wanted = {os.path.abspath(path) for path in wanted}
 entries = {}
 for entry in json.load(open(source)):
     path = entry["file"]
+    if path.endswith("/ops/cpu/cpu_ops.cpp"):
+        continue
     if path.startswith(os.path.abspath("src") + "/") and (not wanted or path in wanted):
         entries.setdefault(path, entry)
 json.dump(list(entries.values()), open(target, "w"), indent=1)
