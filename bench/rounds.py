@@ -14,7 +14,7 @@ import tempfile
 
 import h5py
 
-TURNS = 3
+TURNS = 2
 OWN_WORK = ("select", "aggregate", "communicate", "store", "write")
 CONFIG = pathlib.Path(__file__).with_name("paper_setting.toml")
 METHODS = ("fedselect-ltn", "fedselect", "fedavg")

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fed/record.hpp"
@@ -13,7 +14,8 @@ namespace fedselect {
 /// What a method came to, gathered round by round on the root.
 class Outcome {
  public:
-  Outcome(std::string label, const ParameterLayout& layout) : label_(label), layout_(&layout) {}
+  Outcome(std::string label, const ParameterLayout& layout)
+      : label_(std::move(label)), layout_(&layout) {}
 
   /// `round`: of all clients; `seconds`: its wall time.
   void add(const RoundRecord& round, double seconds);

@@ -19,7 +19,6 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       active_(static_cast<std::size_t>(capacity), 1),
       everything_{0, layout.padded_size()},
       theta_(ops, capacity, layout.padded_size()),
-      start_(ops, capacity, layout.padded_size()),
       gradient_(ops, capacity, layout.padded_size()),
       mask_(ops, capacity, layout.words()),
       next_mask_(ops, capacity, layout.words()),
@@ -43,23 +42,46 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   std::fill(active_.begin(), active_.end(), 1);
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);
-    ops_.copy(theta_.of(g), global.of(0), layout_.padded_size() * sizeof(float));
     rule_[static_cast<std::size_t>(g)] = state.mask;
     if (state.mask)
       mask_.upload(ops_, g, state.mask->words());
     else
       ops_.zero(mask_.of(g), layout_.words() * sizeof(Word));
-    // The gradient's memory is free between steps.
-    gradient_.upload(ops_, g, state.personal);
-  }
-  store_ = &store;
-  for (auto& vector : vectors_) vector.present = vector.changed = false;
-  ops_.unpack(active(), layout_.padded_size(), gradient(), mask(), parameters());
-  for (int g = 0; g < size(); ++g) {
-    ops_.copy(start_.of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
     if (!velocity_.empty()) ops_.zero(velocity_.of(g), layout_.padded_size() * sizeof(float));
   }
+  store_ = &store;
+  global_ = &global;
+  start_present_ = false;
+  for (auto& vector : vectors_) vector.present = vector.changed = false;
+  fetch(theta_);
   recount();
+}
+
+void ClientGroup::fetch(ops::DeviceArray<float>& target) {
+  bool any_personal = false;
+  for (int g = 0; g < size(); ++g) {
+    const ClientState& state = store_->state(clients_[static_cast<std::size_t>(g)]);
+    ops_.copy(target.of(g), global_->of(0), layout_.padded_size() * sizeof(float));
+    if (state.mask) {
+      eligible_.upload(ops_, g, state.mask->words());
+      gradient_.upload(ops_, g, state.personal);  // its memory is free between steps
+      any_personal = true;
+    } else {
+      ops_.zero(eligible_.of(g), layout_.words() * sizeof(Word));
+    }
+  }
+  if (any_personal)
+    ops_.unpack(active(), layout_.padded_size(), gradient(), eligible_.view(), target.view());
+}
+
+ops::ConstValues ClientGroup::start() {
+  if (!start_present_) {
+    const PhaseClock::Scope timed(clock_, Phase::store);
+    if (start_.empty()) start_ = {ops_, static_cast<int>(active_.size()), layout_.padded_size()};
+    fetch(start_);
+    start_present_ = true;
+  }
+  return start_.view();
 }
 
 void ClientGroup::save(ClientStore& store) {
@@ -170,8 +192,9 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
 }
 
 void ClientGroup::rewind() {
+  const ops::ConstValues begin = start();
   for (int g = 0; g < size(); ++g) {
-    ops_.copy(theta_.of(g), start_.of(g), layout_.padded_size() * sizeof(float));
+    ops_.copy(theta_.of(g), begin[g], layout_.padded_size() * sizeof(float));
     if (!velocity_.empty()) ops_.zero(velocity_.of(g), layout_.padded_size() * sizeof(float));
   }
 }

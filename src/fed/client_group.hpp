@@ -46,7 +46,7 @@ class ClientGroup {
   // Coming and going (the round calls these)
 
   /// Takes over the clients' states: personal values where their masks say so, the global model
-  /// elsewhere. The store must outlive the group's work on these clients.
+  /// elsewhere. Store and model must stay as they are until the clients are saved.
   void load(const ClientStore& store, std::span<const int> clients, const ParameterVector& global,
             int round);
   /// Writes masks, personal values and vectors back, but for the clients that diverged. What
@@ -81,7 +81,9 @@ class ClientGroup {
   std::span<const int> clients() const { return clients_; }
   const ParameterLayout& layout() const { return layout_; }
   ops::Values parameters() const { return theta_.view(); }
-  ops::ConstValues start() const { return start_.view(); }
+  /// The parameters with which the clients began the round. Fetched on first use, which overwrites
+  /// the gradient: not within a step.
+  ops::ConstValues start();
   ops::ConstBits mask() const { return mask_.view(); }
   ops::Values gradient() const { return gradient_.view(); }
   /// Allocated on first use: plain SGD has none.
@@ -104,6 +106,8 @@ class ClientGroup {
 
  private:
   void recount();
+  /// target <- what the store says of the clients, the global model elsewhere.
+  void fetch(ops::DeviceArray<float>& target);
   /// Ranges over which a fraction is taken: one a tensor, or one for all.
   std::span<const ops::Range> selection_ranges(SelectionScope scope) const;
 
@@ -117,7 +121,8 @@ class ClientGroup {
   int round_ = 0;
   ops::Range everything_;
   ops::DeviceArray<float> theta_;
-  ops::DeviceArray<float> start_;
+  ops::DeviceArray<float> start_;  ///< allocated and fetched on first use
+  bool start_present_ = false;
   ops::DeviceArray<float> gradient_;  ///< also scratch for scores and packed values
   ops::DeviceArray<float> velocity_;
   ops::DeviceArray<Word> mask_;
@@ -132,7 +137,8 @@ class ClientGroup {
     bool changed = false;
   };
   std::vector<KeptVector> vectors_;
-  const ClientStore* store_ = nullptr;  ///< from which the group was loaded
+  const ClientStore* store_ = nullptr;       ///< from which the group was loaded
+  const ParameterVector* global_ = nullptr;  ///< with which it was loaded
   std::vector<MaskPtr>
       rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
