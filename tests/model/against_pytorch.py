@@ -16,40 +16,9 @@ except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
 
+import pytorch_models
+
 TOLERANCE = 1e-5  # norm-wise, relative; float32 with another order of summation
-
-
-class Logistic(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = nn.Linear(784, 10)
-
-    def forward(self, x):
-        return self.fc(x.flatten(1))
-
-
-class Mlp(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1 = nn.Linear(784, 20)
-        self.fc2 = nn.Linear(20, 10)
-
-    def forward(self, x):
-        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
-
-
-class Cnn(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 5, padding=2)
-        self.conv2 = nn.Conv2d(32, 64, 5, padding=2)
-        self.fc1 = nn.Linear(3136, 512)
-        self.fc2 = nn.Linear(512, 10)
-
-    def forward(self, x):
-        x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)
-        x = torch.max_pool2d(torch.relu(self.conv2(x)), 2)
-        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
 def set_parameters(model, flat):
@@ -62,7 +31,8 @@ def relative_error(ours, theirs):
 
 
 def check(name, program):
-    model = {"logistic": Logistic, "mlp": Mlp, "cnn": Cnn}[name]()
+    model = {"logistic": pytorch_models.Logistic, "mlp": lambda: pytorch_models.Mlp(20),
+             "cnn": pytorch_models.Cnn}[name]()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([program, name, folder], check=True, timeout=100)
         read = lambda file, kind: numpy.fromfile(pathlib.Path(folder) / file, dtype=kind)
