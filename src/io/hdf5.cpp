@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 /// Below this a chunk index costs more than compression saves.
 constexpr std::size_t kLeastDeflatedBytes = 4096;
-/// zlib's fastest: most of the file are mask bits, which hardly compress at any level.
+/// zlib's fastest.
 constexpr unsigned kDeflateLevel = 1;
 
 /// What the library says about the innermost call that failed.
