@@ -3,7 +3,7 @@
 # those of the continuous integration too. Installs only what is missing, so it may run again and again.
 set -eu
 
-packages="cmake ninja-build g++ git ca-certificates libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libeigen3-dev
+packages="cmake ninja-build g++ git ca-certificates libopenmpi-dev openmpi-bin libhdf5-openmpi-dev
   libfmt-dev libspdlog-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev zlib1g-dev librandom123-dev libgtest-dev
   dataset-fashion-mnist python3 python3-numpy python3-h5py python3-matplotlib python3-pandas"
 test_packages="python3-pytest python3-torch"
