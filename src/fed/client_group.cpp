@@ -187,8 +187,13 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
   ops_.select_top(active(), ranges, counts, growth.ties, skip_zero, gradient(), eligible_.view(),
                   eligible_.view());
   ops_.bits_or(active(), layout_.words(), mask(), eligible_.view(), next_mask_.view());
-  std::fill(mask_proposed_.begin(), mask_proposed_.end(), 1);
-  std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
+  // A client whose mask grew by nothing, as at the limit, proposes nothing and sends no mask.
+  ops_.count_bits(active(), ranges, eligible_.view(), counts);
+  for (std::size_t g = 0; g < clients_.size(); ++g) {
+    const auto grown = counts.subspan(g * ranges.size(), ranges.size());
+    const bool grew = std::any_of(grown.begin(), grown.end(), [](auto n) { return n > 0; });
+    mask_proposed_[g] = mask_changed_[g] = static_cast<char>(grew);
+  }
 }
 
 void ClientGroup::rewind() {

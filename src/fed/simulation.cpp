@@ -180,6 +180,7 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.gradients = tally.samples;
     record.bytes_up = kBytesPerValue * shared + (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
     record.bytes_down = kBytesPerValue * shared;
+    if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }
 }
 
