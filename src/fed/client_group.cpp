@@ -17,7 +17,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       initial_(initial.begin(), initial.end()),
       clock_(clock),
       active_(static_cast<std::size_t>(capacity), 1),
-      everything_{0, layout.padded_size()},
+      everything_{0, layout.parameter_span()},
       theta_(ops, capacity, layout.padded_size()),
       gradient_(ops, capacity, layout.padded_size()),
       mask_(ops, capacity, layout.words()),

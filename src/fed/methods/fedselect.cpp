@@ -44,6 +44,7 @@ class FedSelect final : public Algorithm {
 
   void prepare(const ParameterLayout& layout) override {
     eligible_mask_ = Mask::of_tensors(layout, [this](const Tensor& tensor) {
+      if (tensor.kind == TensorKind::statistic) return false;
       return eligible_ == Eligible::all ||
              (tensor.kind == TensorKind::weight &&
               (eligible_ == Eligible::weights || tensor.shape.size() > 1));
