@@ -52,11 +52,12 @@ void dump(const std::string& model, const fs::path& folder) {
   TrainConfig config;
   config.batch = 16;
   config.lr = 0.1;
-  config.momentum = 0.9;
-  config.weight_decay = 0.01;
+  config.optimizer.momentum = 0.9;
+  config.optimizer.weight_decay = 0.01;
   config.grad_clip = 0.5;
   config.shuffle = false;
-  Trainer trainer(*ops, network, config, 10, 1, data, partition, clients, 1);
+  Trainer trainer(*ops, network, {.train = config, .test_batch = 10, .seed = 1}, data, partition,
+                  clients, 1);
   const std::vector<int> ids{0};
   clients.load(ClientStore(1, ids), ids, global, 0);
 
