@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "base/error.hpp"
-#include "io/hdf5.hpp"
+#include "files/hdf5.hpp"
 
 namespace fedselect {
 
