@@ -64,7 +64,7 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   ClientGroup clients(*ops, network.layout(), 1, {}, initial, clock);
   TrainConfig train;
   train.batch = 16;
-  train.lr = 0.1;
+  train.lr = 0.02;
   train.momentum = 0.9;
   train.weight_decay = 0.01;
   train.grad_clip = 0.5;
