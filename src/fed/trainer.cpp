@@ -82,11 +82,12 @@ void Trainer::passes(std::int64_t n, Scope scope) {
     step.gradient();
     step.descend();
   };
+  static const StepRule kLook = [](LocalStep& step) { step.look(); };
   const PhaseClock::Scope timed(clients_.clock(), phase_);
-  const bool changes_something = plan(scope);
+  const bool trains = plan(scope);
   for (std::int64_t i = 0; i < n; ++i) {
     const int pass = next_pass_++;  // a skipped pass keeps its number: others draw the same orders
-    if (changes_something) run_pass(pass, scope, kStep, 1);
+    if (trains || network_.has_statistics()) run_pass(pass, scope, trains ? kStep : kLook, 1);
   }
 }
 
@@ -201,7 +202,7 @@ void Trainer::take_training_batch(int step, int ahead) {
 void Trainer::learn(int step, int ahead) {
   take_training_batch(step, ahead);
   const ops::Group group = batch_group();
-  activations_.forward(group, clients_.parameters());
+  activations_.forward(group, clients_.parameters(), Mode::training);
   activations_.backward(group, clients_.parameters(), wanted_, clients_.gradient(), losses_,
                         correct_);
   for (std::size_t g = 0; g < used(); ++g) {
@@ -232,6 +233,12 @@ void Trainer::descend(ops::Values target, std::size_t slot, Scope scope) {
                           .scope = scope});
   if (slot != 0) return;
   for (std::size_t g = 0; g < used(); ++g) steps_[g] += static_cast<int>(group.samples[g] != 0);
+}
+
+void LocalStep::look() {
+  trainer_.take_training_batch(batch_, 0);
+  trainer_.activations_.forward(trainer_.batch_group(), trainer_.clients_.parameters(),
+                                Mode::training);
 }
 
 void LocalStep::gradient(int ahead) { trainer_.learn(batch_, ahead); }
@@ -279,7 +286,7 @@ std::span<const Tally> Trainer::measure(const Split& split, const Samples& part)
     count_batch(split, static_cast<int>(s), setup_.test_batch);
     gather_batch(static_cast<int>(s), setup_.test_batch, part);
     const ops::Group group = batch_group();
-    activations_.forward(group, clients_.parameters());
+    activations_.forward(group, clients_.parameters(), Mode::evaluation);
     activations_.measure(group, losses_, correct_);
     for (std::size_t g = 0; g < used(); ++g) {
       if (group.samples[g] == 0) continue;

@@ -12,7 +12,7 @@
 #include "fed/client_group.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/optimizer.hpp"
-#include "model/network.hpp"
+#include "model/activations.hpp"
 
 namespace fedselect {
 
@@ -42,6 +42,8 @@ class LocalStep {
  public:
   /// Whether it is the first step of the client's round.
   bool first() const { return first_; }
+  /// Runs the batch forward only: running statistics follow it, nothing else changes.
+  void look();
   /// The group's gradient <- that of the mean loss over the batch `ahead` batches further on (the
   /// pass's last batch for a client whose pass is over), at the present parameters.
   void gradient(int ahead = 0);
@@ -89,7 +91,8 @@ class Trainer {
 
   // The kit: verbs for methods
 
-  /// n passes of the optimizer on the indices in scope. A pass that can change nothing is skipped.
+  /// n passes of the optimizer on the indices in scope. A pass without an index to train is skipped,
+  /// but for its forward part in a network with running statistics.
   void passes(std::int64_t n, Scope scope);
   /// n passes over all indices in which a step is what `rule` does, once every `stride` batches.
   void passes(std::int64_t n, const StepRule& rule, int stride = 1);
