@@ -282,6 +282,9 @@ std::vector<std::string> Reader::children(const std::string& group) const {
     return 0;
   };
   check(H5Literate(open.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, visit, &names), group);
+  for (const auto& name : names)  // each of these would lead back to the group itself, or astray
+    if (name.empty() || name == "." || name.find('/') != std::string::npos)
+      refuse(group, "is damaged (a name in it is none)");
   std::sort(names.begin(), names.end());
   return names;
 }
