@@ -122,7 +122,8 @@ class Ops {
 
   // Layers: forward and backward
 
-  /// y = conv(x, weight) + bias; weight [out][in][kernel][kernel] as PyTorch stores it.
+  /// y = conv(x, weight) + bias; weight [out][in][kernel][kernel] as PyTorch stores it. bias may be
+  /// null.
   virtual void conv_forward(const Group& group, const ConvShape& shape, ConstValues x,
                             ConstValues weight, ConstValues bias, Values y) = 0;
   /// Writes dx, dweight and dbias from dy.
@@ -138,12 +139,47 @@ class Ops {
                                ConstValues weight, ConstValues dy, Values dx, Values dweight,
                                Values dbias) = 0;
 
-  /// Maximum over windows of `window` x `window`, stride `window`; `argmax` says which of the
-  /// window's cells won (row-major, first of equals).
+  /// Maximum over windows; `argmax` says which of the window's cells won (row-major, first of
+  /// equals).
   virtual void max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
                                 Grouped<std::uint8_t> argmax) = 0;
   virtual void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
                                  Grouped<const std::uint8_t> argmax, Values dx) = 0;
+
+  /// y = mean over all pixels, a value a channel.
+  virtual void mean_pool_forward(const Group& group, const ImageShape& shape, ConstValues x,
+                                 Values y) = 0;
+  virtual void mean_pool_backward(const Group& group, const ImageShape& shape, ConstValues dy,
+                                  Values dx) = 0;
+
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with each channel's mean and biased
+  /// variance over the client's batch. Moves the running statistics towards those of the batch, the
+  /// variance in its unbiased form (n / (n - 1) times; a single value has none, then the biased
+  /// one, 0). `kept`: 2 x channels values for the backward pass. Source: torch.nn.BatchNorm2d in
+  /// training.
+  virtual void batch_norm_train(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                ConstValues weight, ConstValues bias, Values running_mean,
+                                Values running_variance, Values y, Values kept) = 0;
+  /// The same with the running statistics instead of the batch's: torch.nn.BatchNorm2d in
+  /// evaluation.
+  virtual void batch_norm_evaluate(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues bias, ConstValues running_mean,
+                                   ConstValues running_variance, Values y) = 0;
+  /// Writes dx, dweight and dbias from dy and what batch_norm_train kept.
+  virtual void batch_norm_backward(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                                   Values dweight, Values dbias) = 0;
+
+  /// As batch_norm_train, with the mean and biased variance of each sample's groups of channels.
+  /// `kept`: 2 x groups values a sample. Source: torch.nn.GroupNorm.
+  virtual void group_norm_forward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                                  ConstValues weight, ConstValues bias, Values y, Values kept) = 0;
+  virtual void group_norm_backward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                                   Values dweight, Values dbias) = 0;
+
+  /// y += x, `size` values a sample.
+  virtual void add(const Group& group, std::size_t size, ConstValues x, Values y) = 0;
 
   /// x <- max(x, 0), `size` values a sample.
   virtual void relu_forward(const Group& group, std::size_t size, Values x) = 0;
