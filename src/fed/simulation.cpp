@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -29,6 +30,11 @@ std::vector<int> hosted_by(const std::vector<int>& rank_of, int rank) {
   return clients;
 }
 
+AlignedVector<float> first_model(const SimulationSetup& setup, const Network& network) {
+  if (setup.initial.empty()) return network.initial_parameters(setup.seed);
+  return {setup.initial.begin(), setup.initial.end()};
+}
+
 /// Cuts a list into groups of at most kGroup clients.
 template <class Action>
 void for_each_group(const std::vector<int>& clients, const Action& action) {
@@ -51,13 +57,12 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
       global_(ops, 1, layout_.padded_size()),
-      group_(ops, layout_, kGroup, algorithm.vectors(), network.initial_parameters(setup.seed),
-             clock_),
+      group_(ops, layout_, kGroup, algorithm.vectors(), first_model(setup, network), clock_),
       trainer_(ops, network, setup_.train, static_cast<int>(setup.evaluate.batch), setup.seed, data,
                partition, group_, kGroup),
       sum_(ops, layout_),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
-  const AlignedVector<float> initial = network.initial_parameters(setup.seed);
+  const AlignedVector<float> initial = first_model(setup, network);
   global_.upload(ops_, 0, std::span<const float>(initial));
 }
 
@@ -234,6 +239,18 @@ void Simulation::measure(RoundRecord& record) {
 AlignedVector<float> Simulation::global_model() const {
   AlignedVector<float> values(layout_.padded_size());
   global_.download(ops_, 0, std::span(values));
+  return values;
+}
+
+AlignedVector<float> Simulation::client_model(int client) const {
+  AlignedVector<float> values = global_model();
+  const ClientState& state = store_.state(client);
+  if (!state.mask) return values;
+  auto own = state.personal.begin();
+  const std::span<const Word> words = state.mask->words();
+  for (std::size_t w = 0; w < words.size(); ++w)
+    for (Word rest = words[w]; rest != 0; rest &= rest - 1)
+      values[w * kWordBits + static_cast<std::size_t>(std::countr_zero(rest))] = *own++;
   return values;
 }
 

@@ -24,7 +24,8 @@ struct SimulationSetup {
   TrainConfig train;
   FederationConfig federation;
   EvaluateConfig evaluate;
-  std::int64_t passes = 0;  ///< P of this method
+  std::int64_t passes = 0;              ///< P of this method
+  std::span<const float> initial = {};  ///< padded; empty: drawn from the seed
 };
 
 /// One method on one federation: the global model, the shard of clients that this rank hosts, and
@@ -41,6 +42,9 @@ class Simulation {
   AlignedVector<float> global_model() const;
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
+  /// The model that a client that this rank hosts would deploy now, padded: its own values where
+  /// personal, the global model elsewhere. What TestedOn::fine_tuned does first is left out.
+  AlignedVector<float> client_model(int client) const;
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }

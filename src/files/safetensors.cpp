@@ -10,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "files/atomic_file.hpp"
@@ -24,7 +25,7 @@ namespace fs = std::filesystem;
 static_assert(std::endian::native == std::endian::little, "files hold values as memory does");
 
 constexpr std::uint64_t kLengthBytes = 8;
-constexpr std::size_t kAlignment = 8;
+constexpr std::size_t kHeaderAlignment = 8;
 
 float from_half(std::uint16_t bits) {
   const int exponent = (bits >> 10) & 0x1f;
@@ -91,14 +92,17 @@ std::uint64_t shape_bytes(const HeaderEntry& entry) {
   return bytes;
 }
 
-/// A file that is checked while it is read. Errors are std::runtime_error without its name.
+/// A file to read. Errors of reading are std::runtime_error without its name.
 class InputFile {
  public:
+  /// Throws InputError with the name if there is nothing to read.
   explicit InputFile(const fs::path& path) {
-    if (!fs::is_regular_file(path)) throw std::runtime_error("is no such file");
-    bytes_ = fs::file_size(path);
+    std::error_code error;
+    if (fs::is_regular_file(path, error)) bytes_ = fs::file_size(path, error);
     stream_.open(path, std::ios::binary);
-    if (!stream_) throw std::runtime_error("can't be opened");
+    if (bytes_ == 0 || error || !stream_)
+      throw InputError(fmt::format(
+          "{}: is missing, empty, or can't be read: name a safetensors file", path.string()));
   }
 
   std::uint64_t bytes() const { return bytes_; }
@@ -196,7 +200,9 @@ constexpr std::size_t bytes_of_type(TensorView::Type type) {
 std::vector<FloatTensor> read_safetensors(const fs::path& path) {
   try {
     return read_tensors(path);
-  } catch (const std::runtime_error& error) {  // also of std::filesystem
+  } catch (const InputError&) {
+    throw;
+  } catch (const std::runtime_error& error) {
     throw InputError(
         fmt::format("{}: {}: save it again (safetensors.torch.save_file, or fedselect export)",
                     path.string(), error.what()));
@@ -217,7 +223,7 @@ void write_safetensors(const fs::path& path, std::vector<TensorView> tensors) {
         {"dtype", type_name(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
+  text.resize((text.size() + kHeaderAlignment - 1) / kHeaderAlignment * kHeaderAlignment, ' ');
   const std::uint64_t length = text.size();
   std::string bytes(reinterpret_cast<const char*>(&length), sizeof(length));
   bytes.reserve(kLengthBytes + length + end);

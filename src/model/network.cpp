@@ -16,6 +16,9 @@ void describe(ModelConfig& config, Fields& fields) {
   fields.applies(config.name == ModelKind::mlp, "hidden",
                  "only mlp has a hidden layer to size: remove it, or set name = \"mlp\"");
   fields.integer("hidden", config.hidden, kCount, "width of mlp's hidden layer");
+  fields.text("initial", config.initial,
+              "a safetensors file with the model that all begin from, in PyTorch's names; empty: "
+              "drawn from the seed");
 }
 
 Network::Network(const ModelConfig& config, const ops::ImageShape& image, int classes)

@@ -339,7 +339,7 @@ TEST(ResultFile, SameContentsGiveTheSameBytes) {
     file.write_timings(rounds, static_cast<std::size_t>(world().size()),
                        federation.simulation->rank_of_client());
     file.begin_masks(layout, kClients);
-    for (int k = 0; k < kClients; ++k) file.add_mask({});
+    for (int k = 0; k < kClients; ++k) file.add_row({});
     file.write_provenance("{}");
     file.commit();
   };
