@@ -16,7 +16,7 @@ inline constexpr std::array<std::string_view, 3> kModelNames{"logistic", "mlp", 
 struct ModelConfig {
   ModelKind name = ModelKind::cnn;
   std::int64_t hidden = 200;  ///< width of mlp's hidden layer
-  std::string initial;        ///< safetensors file to begin from; empty: drawn from the seed
+  std::string initial = {};   ///< safetensors file to begin from; empty: drawn from the seed
 };
 
 void describe(ModelConfig& config, Fields& fields);

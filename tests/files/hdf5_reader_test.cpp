@@ -282,7 +282,7 @@ TEST(Reader, SurvivesChangedBytes) {
   write_sample(path, 500);
   const std::string whole = bytes_of_file(path);
   int refused = 0;
-  for (std::size_t i = 0; i < whole.size(); i += 3)
+  for (std::size_t i = 0; i < whole.size(); i += 7)
     for (const int change : {0x01, 0xff}) {
       std::string changed = whole;
       changed[i] = static_cast<char>(changed[i] ^ change);
@@ -291,7 +291,7 @@ TEST(Reader, SurvivesChangedBytes) {
       EXPECT_TRUE(message.empty() || message.find(path.string()) == 0) << i << ": " << message;
       refused += message.empty() ? 0 : 1;
     }
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(refused, 50);
 }
 
 }  // namespace
