@@ -132,7 +132,7 @@ void Trainer::step(int step, const ops::SgdRule& rule) {
   const ops::Group group =
       take_batch(partition_.train, step, static_cast<int>(config_.batch), data_.train);
   const auto gradient = clients_.gradient();
-  activations_.forward(group, clients_.parameters());
+  activations_.forward(group, clients_.parameters(), Mode::training);
   activations_.backward(group, clients_.parameters(), wanted_, gradient, losses_, correct_);
   for (std::size_t g = 0; g < used(); ++g) {
     if (group.samples[g] == 0) continue;
@@ -166,7 +166,7 @@ std::span<const Tally> Trainer::test() {
   for (std::size_t s = 0; s * static_cast<std::size_t>(test_batch_) < most; ++s) {
     const ops::Group group =
         take_batch(partition_.test, static_cast<int>(s), test_batch_, data_.test);
-    activations_.forward(group, clients_.parameters());
+    activations_.forward(group, clients_.parameters(), Mode::evaluation);
     activations_.measure(group, losses_, correct_);
     for (std::size_t g = 0; g < used(); ++g) {
       if (group.samples[g] == 0) continue;

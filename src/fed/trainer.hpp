@@ -10,7 +10,7 @@
 #include "data/partition.hpp"
 #include "fed/client_group.hpp"
 #include "fed/fed_config.hpp"
-#include "model/network.hpp"
+#include "model/activations.hpp"
 
 namespace fedselect {
 
