@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tools"))
 from make_idx import make_idx  # noqa: E402
 
 PROGRAM, MPIRUN = sys.argv[1:3]
-CONFIG = """rounds = 8
+CONFIG = """rounds = 1
 [data]
 path = "{data}"
 clients = 4
