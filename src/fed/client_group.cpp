@@ -18,6 +18,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       clock_(clock),
       active_(static_cast<std::size_t>(capacity), 1),
       everything_{0, layout.parameter_span()},
+      statistics_{layout.parameter_span(), layout.padded_size() - layout.parameter_span()},
       theta_(ops, capacity, layout.padded_size()),
       gradient_(ops, capacity, layout.padded_size()),
       mask_(ops, capacity, layout.words()),
@@ -29,6 +30,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
   rule_.resize(n);
   norms_.resize(n);
   personal_counts_.resize(n * layout.tensors().size());
+  personal_statistics_.resize(n);
   take_.resize(personal_counts_.size());
 }
 
@@ -242,9 +244,16 @@ std::int64_t ClientGroup::personal(int g) const {
   return std::accumulate(first, first + static_cast<std::ptrdiff_t>(tensors), std::int64_t{0});
 }
 
+std::int64_t ClientGroup::shared_values(int g) const {
+  const auto all = static_cast<std::int64_t>(layout_.size() + layout_.statistic_size());
+  return all - personal(g) - personal_statistics_[static_cast<std::size_t>(g)];
+}
+
 void ClientGroup::recount() {
   ops_.count_bits(active(), layout_.ranges(), mask(),
                   std::span(personal_counts_).first(clients_.size() * layout_.tensors().size()));
+  ops_.count_bits(active(), {&statistics_, 1}, mask(),
+                  std::span(personal_statistics_).first(clients_.size()));
 }
 
 std::span<const ops::Range> ClientGroup::selection_ranges(SelectionScope scope) const {

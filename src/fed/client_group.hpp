@@ -93,6 +93,8 @@ class ClientGroup {
     return personal_counts_[static_cast<std::size_t>(g) * layout_.tensors().size() + tensor];
   }
   std::int64_t personal(int g) const;
+  /// Values of the g-th client that take part in aggregation, statistics among them.
+  std::int64_t shared_values(int g) const;
   bool mask_changed(int g) const { return mask_changed_[static_cast<std::size_t>(g)] != 0; }
   /// A client diverged if its loss or its parameters stopped being finite; it sits out everything
   /// from then on.
@@ -119,7 +121,8 @@ class ClientGroup {
   std::vector<int> active_;  ///< 1, or 0 for a client that diverged
   std::vector<int> clients_;
   int round_ = 0;
-  ops::Range everything_;
+  ops::Range everything_;  ///< all parameters
+  ops::Range statistics_;  ///< behind them
   ops::DeviceArray<float> theta_;
   ops::DeviceArray<float> start_;  ///< allocated and fetched on first use
   bool start_present_ = false;
@@ -145,6 +148,7 @@ class ClientGroup {
   std::vector<char> mask_changed_;
   std::vector<double> norms_;
   std::vector<std::int64_t> personal_counts_;
+  std::vector<std::int64_t> personal_statistics_;
   std::vector<std::int64_t> take_;
 };
 

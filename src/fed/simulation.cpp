@@ -174,7 +174,7 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
   for (int g = 0; g < group_.size(); ++g) {
     ClientRecord& record = records[static_cast<std::size_t>(g)];
     const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
-    const std::int64_t shared = parameters - group_.personal(g);
+    const std::int64_t shared = group_.shared_values(g);
     record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
