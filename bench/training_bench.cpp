@@ -49,7 +49,7 @@ class Bench {
 
   /// Images a second of the best of many passes within `seconds`.
   double images_per_second(Scope scope, double seconds) {
-    Trainer trainer(*ops_, network_, config_, 100, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .seed = 1}, data_, partition_, clients_, 1);
     trainer.begin(Phase::train);
     trainer.passes(1, scope);
     double best = 0;
@@ -62,7 +62,7 @@ class Bench {
   }
 
   double tested_per_second(double seconds) {
-    Trainer trainer(*ops_, network_, config_, 100, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .seed = 1}, data_, partition_, clients_, 1);
     double best = 0;
     for (const double end = now() + seconds; now() < end;) {
       const double start = now();

@@ -49,6 +49,7 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
     partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
                                data->train.label_values(), data->test.label_values());
     network.emplace(config.model, data->image, data->classes);
+    for (const MethodConfig& method : config.methods) method.algorithm->prepare(network->layout());
   });
   return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};
 }

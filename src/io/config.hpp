@@ -37,6 +37,7 @@ struct Settings {
   DataConfig data;
   ModelConfig model;
   TrainConfig train;
+  ServerConfig server;
   FederationConfig federation;
   EvaluateConfig evaluate;
   OutputConfig output;

@@ -48,21 +48,23 @@ class Kit : public ::testing::Test {
         data_(testing::random_dataset(kSamples, 11, image, 3)),
         initial_(network_.initial_parameters(2)),
         global_(*ops_, 1, initial_.size()),
-        clients_(*ops_, network_.layout(), 1, {VectorStart::initial_model}, initial_, clock_) {
+        clients_(*ops_, network_.layout(), 1, {.vectors = {VectorKind::from_initial_model}},
+                 initial_, clock_) {
     partition_.train.resize(1);
     partition_.train[0].resize(kSamples);
     std::iota(partition_.train[0].begin(), partition_.train[0].end(), 0);
     partition_.test = {{0, 1, 2, 3, 4, 5, 6}};
     config_.batch = 8;
-    config_.momentum = 0.5;
-    config_.weight_decay = 0.01;
+    config_.optimizer.momentum = 0.5;
+    config_.optimizer.weight_decay = 0.01;
     config_.grad_clip = 10;
     global_.upload(*ops_, 0, std::span<const float>(initial_));
     clients_.load(store_, ids_, global_, 0);
   }
 
   Trainer make_trainer() {
-    Trainer trainer(*ops_, network_, config_, 4, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .test_batch = 4, .seed = 1}, data_,
+                    partition_, clients_, 1);
     trainer.begin(Phase::train);
     return trainer;
   }
@@ -244,11 +246,10 @@ TEST_F(Kit, TestCountsEverySampleOnce) {
 
 TEST_F(KitResNet, StatisticsFollowTheMaskButAreNeverSelected) {
   const ParameterLayout& layout = network_.layout();
-  const auto d = static_cast<std::int64_t>(layout.size());
   const auto norms = Mask::of_tensors(layout, [](const Tensor& tensor) { return tensor.norm; });
-  EXPECT_EQ(clients_.shared_values(0), d + static_cast<std::int64_t>(layout.statistic_size()));
+  EXPECT_EQ(clients_.personal_statistics(0), 0);
   clients_.personalize(norms);
-  EXPECT_EQ(clients_.shared_values(0), d - clients_.personal(0));
+  EXPECT_EQ(clients_.personal_statistics(0), static_cast<std::int64_t>(layout.statistic_size()));
 
   // They move in any scope, and stay with the client by the mask.
   Trainer trainer = make_trainer();
@@ -282,14 +283,14 @@ TEST_F(KitResNet, StatisticsFollowTheMaskButAreNeverSelected) {
 }
 
 TEST_F(KitResNet, StatisticsAreAveraged) {
-  SharedSum sum(*ops_, network_.layout());
+  SharedSum sum(*ops_, network_.layout(), network_.layout().padded_size());
   Trainer trainer = make_trainer();
   trainer.passes(1, Scope::all);
   const auto trained = parameters();
   sum.reset(2);
-  sum.add(clients_, std::vector<std::uint32_t>{1});
+  sum.add(clients_, std::vector<std::uint32_t>{1}, clients_.parameters(), clients_.mask());
   clients_.load(store_, ids_, global_, 0);
-  sum.add(clients_, std::vector<std::uint32_t>{1});
+  sum.add(clients_, std::vector<std::uint32_t>{1}, clients_.parameters(), clients_.mask());
   const auto initial = parameters();
   sum.mean(global_);
   for (const Tensor& tensor : network_.layout().statistics())
