@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -29,6 +30,11 @@ std::vector<int> hosted_by(const std::vector<int>& rank_of, int rank) {
   return clients;
 }
 
+AlignedVector<float> first_model(const SimulationSetup& setup, const Network& network) {
+  if (setup.initial.empty()) return network.initial_parameters(setup.seed);
+  return {setup.initial.begin(), setup.initial.end()};
+}
+
 /// Cuts a list into groups of at most kGroup clients.
 template <class Action>
 void for_each_group(const std::vector<int>& clients, const Action& action) {
@@ -50,10 +56,9 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       rank_of_(assign_shards(expected_work(partition), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
-      server_(ops, layout_, setup.server, network.initial_parameters(setup.seed),
+      server_(ops, layout_, setup.server, first_model(setup, network),
               algorithm.server_vectors(), algorithm.belongings().contributions),
-      group_(ops, layout_, kGroup, algorithm.belongings(), network.initial_parameters(setup.seed),
-             clock_),
+      group_(ops, layout_, kGroup, algorithm.belongings(), first_model(setup, network), clock_),
       trainer_(ops, network,
                {.train = setup_.train,
                 .rounds = setup_.rounds,
@@ -208,9 +213,11 @@ void Simulation::load_deployed(std::span<const int> clients, int t) {
   if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
 }
 
-void Simulation::client_model(int client, std::span<float> values) {
-  load_deployed(std::span(&client, 1), setup_.rounds);
-  ops_.download(values.data(), group_.parameters()[0], values.size_bytes());
+AlignedVector<float> Simulation::client_model(int client) {
+  load_deployed(std::span(&client, 1), setup_.rounds - 1);
+  AlignedVector<float> values(layout_.padded_size());
+  ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
+  return values;
 }
 
 void Simulation::test_everyone(RoundRecord& record) {

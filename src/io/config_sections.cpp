@@ -32,6 +32,8 @@ void describe_top(Settings& settings, Fields& fields) {
 
 void describe_output(Settings& settings, Fields& fields) {
   fields.flag("masks", settings.output.masks, "write every client's final mask into result.h5");
+  fields.flag("client_models", settings.output.client_models,
+              "write every client's final model into result.h5: 4 bytes a parameter and client");
 }
 
 constexpr std::array kSections{

@@ -22,6 +22,9 @@ void describe(ModelConfig& config, Fields& fields) {
   fields.applies(config.name == ModelKind::resnet18, "stem",
                  "only resnet18 has two: remove it, or set name = \"resnet18\"");
   fields.choice("stem", config.stem, kStemNames, "resnet18's first layers");
+  fields.text("initial", config.initial,
+              "a safetensors file with the model that all begin from, in PyTorch's names; empty: "
+              "drawn from the seed");
 }
 
 }  // namespace fedselect

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/fields.hpp"
@@ -30,6 +31,7 @@ struct ModelConfig {
   NormKind norm = NormKind::batch;  ///< of the ResNets
   std::int64_t groups = 8;          ///< of group norm
   StemKind stem = StemKind::cifar;  ///< of resnet18
+  std::string initial = {};         ///< safetensors file to begin from; empty: drawn from the seed
 };
 
 void describe(ModelConfig& config, Fields& fields);
