@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "fed/client_group.hpp"
+#include "fed/shared_sum.hpp"
 #include "fed/trainer.hpp"
 #include "tiny_data.hpp"
 
@@ -47,7 +48,8 @@ class Kit : public ::testing::Test {
         data_(testing::random_dataset(kSamples, 11, image, 3)),
         initial_(network_.initial_parameters(2)),
         global_(*ops_, 1, initial_.size()),
-        clients_(*ops_, network_.layout(), 1, {.vectors = {VectorKind::from_initial_model}}, initial_, clock_) {
+        clients_(*ops_, network_.layout(), 1, {.vectors = {VectorKind::from_initial_model}},
+                 initial_, clock_) {
     partition_.train.resize(1);
     partition_.train[0].resize(kSamples);
     std::iota(partition_.train[0].begin(), partition_.train[0].end(), 0);
@@ -94,9 +96,16 @@ class Kit : public ::testing::Test {
   ClientStore store_{1, {0}};
 };
 
-class KitCnn : public Kit {
+class KitResNet : public Kit {
  protected:
-  KitCnn() : Kit(ModelKind::cnn, {28, 28, 1}) {}
+  KitResNet() : Kit(ModelKind::resnet8, {6, 6, 1}) {}
+
+  /// Whether a tensor of the clients' parameters is what it was.
+  static bool same(const Tensor& tensor, const std::vector<float>& a, const std::vector<float>& b) {
+    const auto first = static_cast<std::ptrdiff_t>(tensor.range.begin);
+    const auto last = first + static_cast<std::ptrdiff_t>(tensor.size());
+    return std::equal(a.begin() + first, a.begin() + last, b.begin() + first);
+  }
 };
 
 TEST_F(Kit, PassThatCanChangeNothingCostsNothing) {
@@ -235,23 +244,94 @@ TEST_F(Kit, TestCountsEverySampleOnce) {
   EXPECT_EQ(trainer.test()[0].samples, 7);  // in batches of 4 and 3
 }
 
-TEST_F(KitCnn, TrainingStepAllocatesNothing) {
+TEST_F(KitResNet, StatisticsFollowTheMaskButAreNeverSelected) {
+  const ParameterLayout& layout = network_.layout();
+  const auto norms = Mask::of_tensors(layout, [](const Tensor& tensor) { return tensor.norm; });
+  EXPECT_EQ(clients_.personal_statistics(0), 0);
+  clients_.personalize(norms);
+  EXPECT_EQ(clients_.personal_statistics(0), static_cast<std::int64_t>(layout.statistic_size()));
+
+  // They move in any scope, and stay with the client by the mask.
   Trainer trainer = make_trainer();
-  clients_.personalize(Mask::of_tensors(
-      network_.layout(), [](const Tensor& tensor) { return tensor.kind == TensorKind::weight; }));
-  const auto work = [&] {
-    trainer.passes(1, Scope::personal);
-    trainer.passes(1, Scope::shared);
-    trainer.passes(1, Scope::all);
-    trainer.test();
-  };
-  work();  // the first pass sizes the scratch memory
-  g_allocations = 0;
-  g_counting = true;
-  work();
-  g_counting = false;
-  EXPECT_EQ(g_allocations, 0U);
+  const auto before = parameters();
+  trainer.passes(1, Scope::shared);
+  const auto after = parameters();
+  for (const Tensor& tensor : layout.tensors())
+    EXPECT_EQ(same(tensor, before, after), tensor.norm) << tensor.name;
+  for (const Tensor& tensor : layout.statistics())
+    EXPECT_FALSE(same(tensor, before, after)) << tensor.name;
+  clients_.save(store_);
+  clients_.load(store_, ids_, global_, 1);
+  const auto loaded = parameters();
+  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+    for (const Tensor& tensor : *tensors)
+      EXPECT_TRUE(same(tensor, tensor.norm ? after : before, loaded)) << tensor.name;
+
+  // A growth over all parameters takes none of them; rewinding takes them back.
+  trainer.passes(1, Scope::all);
+  clients_.personalize(Mask::of_tensors(layout, [](const Tensor&) { return false; }));
+  clients_.grow_mask(
+      {.rate = 1, .scope = SelectionScope::global},
+      Mask::of_tensors(layout,
+                       [](const Tensor& tensor) { return tensor.kind != TensorKind::statistic; }),
+      clients_.start());
+  clients_.save(store_);
+  EXPECT_GT(store_.state(0).next_mask->count(), layout.size() / 2);
+  EXPECT_LE(store_.state(0).next_mask->count(), layout.size());
+  clients_.rewind();
+  EXPECT_EQ(parameters(), loaded);
 }
+
+TEST_F(KitResNet, StatisticsAreAveraged) {
+  SharedSum sum(*ops_, network_.layout(), network_.layout().padded_size());
+  Trainer trainer = make_trainer();
+  trainer.passes(1, Scope::all);
+  const auto trained = parameters();
+  sum.reset(2);
+  sum.add(clients_, std::vector<std::uint32_t>{1}, clients_.parameters(), clients_.mask());
+  clients_.load(store_, ids_, global_, 0);
+  sum.add(clients_, std::vector<std::uint32_t>{1}, clients_.parameters(), clients_.mask());
+  const auto initial = parameters();
+  sum.mean(global_);
+  for (const Tensor& tensor : network_.layout().statistics())
+    for (std::size_t j = tensor.range.begin; j < tensor.range.begin + tensor.size(); ++j)
+      ASSERT_NEAR(global_.of(0)[j], (trained[j] + initial[j]) / 2, 1e-6) << tensor.name;
+}
+
+class Allocations : public Kit {
+ protected:
+  using Kit::Kit;
+
+  void expect_none() {
+    Trainer trainer = make_trainer();
+    clients_.personalize(Mask::of_tensors(
+        network_.layout(), [](const Tensor& tensor) { return tensor.kind == TensorKind::weight; }));
+    const auto work = [&] {
+      trainer.passes(1, Scope::personal);
+      trainer.passes(1, Scope::shared);
+      trainer.passes(1, Scope::all);
+      trainer.test();
+    };
+    work();  // the first pass sizes the scratch memory
+    g_allocations = 0;
+    g_counting = true;
+    work();
+    g_counting = false;
+    EXPECT_EQ(g_allocations, 0U);
+  }
+};
+
+class AllocationsCnn : public Allocations {
+ protected:
+  AllocationsCnn() : Allocations(ModelKind::cnn, {28, 28, 1}) {}
+};
+class AllocationsResNet : public Allocations {
+ protected:
+  AllocationsResNet() : Allocations(ModelKind::resnet8, {16, 16, 3}) {}
+};
+
+TEST_F(AllocationsCnn, NoneInATrainingStep) { expect_none(); }
+TEST_F(AllocationsResNet, NoneInATrainingStep) { expect_none(); }
 
 }  // namespace
 }  // namespace fedselect

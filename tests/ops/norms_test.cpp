@@ -4,18 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <vector>
 
-#include "ops/guarded_arrays.hpp"
+#include "ops/slopes.hpp"
 
 namespace fedselect::ops {
 namespace {
 
 using namespace test;
-
-using Doubles = std::vector<double>;
 
 struct NormCase {
   ImageShape in;
@@ -74,30 +71,6 @@ Doubles normalized(const NormCase& c, int samples, const Doubles& x, const Doubl
   return y;
 }
 
-/// The gradient of f by each value of x.
-Doubles slopes(const Doubles& x, const std::function<double(const Doubles&)>& f) {
-  Doubles gradient;
-  constexpr double h = 1e-5;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    Doubles plus = x;
-    Doubles minus = x;
-    plus[i] += h;
-    minus[i] -= h;
-    gradient.push_back((f(plus) - f(minus)) / (2 * h));
-  }
-  return gradient;
-}
-
-double dot(const Doubles& a, const Doubles& b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-Doubles of(Clients<float>& clients, std::size_t g) {
-  return {clients[g], clients[g] + clients.sizes[g]};
-}
-
 class NormTest : public testing::TestWithParam<NormCase> {};
 
 TEST_P(NormTest, AgreesWithTheDefinition) {
@@ -129,10 +102,10 @@ TEST_P(NormTest, AgreesWithTheDefinition) {
   Arrays dbias_ref;
   for (std::size_t g = 0; g < samples.size(); ++g) {
     const int n = samples[g];
-    const Doubles xs = of(x, g);
-    const Doubles weights = of(weight, g);
-    const Doubles biases = of(bias, g);
-    const Doubles dys = of(dy, g);
+    const Doubles xs = doubles_of(x, g);
+    const Doubles weights = doubles_of(weight, g);
+    const Doubles biases = doubles_of(bias, g);
+    const Doubles dys = doubles_of(dy, g);
     y_ref.push_back(normalized(c, n, xs, weights, biases));
     dx_ref.push_back(slopes(
         xs, [&](const Doubles& v) { return dot(dys, normalized(c, n, v, weights, biases)); }));
@@ -170,7 +143,8 @@ TEST_P(NormTest, AgreesWithTheDefinition) {
     for (std::size_t g = 0; g < samples.size(); ++g) {  // dx may vanish: by dy's norm, not its own
       double error = 0;
       for (std::size_t i = 0; i < dx.sizes[g]; ++i) error += std::pow(dx[g][i] - dx_ref[g][i], 2);
-      EXPECT_LE(std::sqrt(error), kTolerance * std::sqrt(dot(of(dy, g), of(dy, g)))) << "dx " << g;
+      EXPECT_LE(std::sqrt(error), kTolerance * std::sqrt(dot(doubles_of(dy, g), doubles_of(dy, g))))
+          << "dx " << g;
     }
     expect_close(dweight, dweight_ref, kTolerance, "dweight");
     expect_close(dbias, dbias_ref, kTolerance, "dbias");
