@@ -59,6 +59,7 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
     partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
                                data->train.label_values(), data->test.label_values());
     network.emplace(config.model, data->image, data->classes);
+    for (const MethodConfig& method : config.methods) method.algorithm->prepare(network->layout());
   });
   InitialModel initial;
   together_at(config, comm, [&] {

@@ -63,6 +63,7 @@ SimulationSetup setup_of(const Experiment& experiment, const MethodConfig& metho
   return {.seed = static_cast<std::uint64_t>(config.seed),
           .rounds = static_cast<int>(config.rounds),
           .train = config.train,
+          .server = config.server,
           .federation = config.federation,
           .evaluate = config.evaluate,
           .passes = passes_of(method, config.train),
@@ -117,7 +118,6 @@ class Runner {
   /// Collective.
   Outcome run_method(std::size_t index) {
     const MethodConfig& method = config_.methods[index];
-    method.algorithm->prepare(experiment_.network.layout());
     Simulation simulation(setup_of(experiment_, method), *method.algorithm, experiment_.network,
                           experiment_.data, experiment_.partition, *ops_, comm_);
     auto writer = open_run(index);

@@ -12,7 +12,7 @@
 #include "fed/client_store.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/record.hpp"
-#include "fed/shared_sum.hpp"
+#include "fed/server.hpp"
 #include "model/network.hpp"
 
 namespace fedselect {
@@ -22,6 +22,7 @@ struct SimulationSetup {
   std::uint64_t seed = 0;
   int rounds = 0;
   TrainConfig train;
+  ServerConfig server{};
   FederationConfig federation;
   EvaluateConfig evaluate;
   std::int64_t passes = 0;              ///< P of this method
@@ -40,11 +41,11 @@ class Simulation {
 
   /// The global model, in host memory, padded.
   AlignedVector<float> global_model() const;
+  /// Puts the model that a client of this rank would deploy after the last round, the one that its
+  /// test then used, into `values`, host memory, padded.
+  void client_model(int client, std::span<float> values);
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
-  /// The model that a client that this rank hosts would deploy now, padded: its own values where
-  /// personal, the global model elsewhere. What TestedOn::fine_tuned does first is left out.
-  AlignedVector<float> client_model(int client) const;
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
@@ -59,6 +60,7 @@ class Simulation {
   std::vector<ClientRecord> new_records() const;
   void test_before(std::vector<ClientRecord>& records, int t);
   void train(int t);
+  void load_deployed(std::span<const int> clients, int t);
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
   void aggregate();
@@ -77,10 +79,9 @@ class Simulation {
   std::vector<int> rank_of_;
   std::vector<int> shard_;  ///< clients that this rank hosts, ascending
   ClientStore store_;
-  ParameterVector global_;
+  Server server_;
   ClientGroup group_;
   Trainer trainer_;
-  SharedSum sum_;
   /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it
   /// was measured.
   std::vector<double> broadcast_accuracy_;

@@ -38,6 +38,7 @@ struct Settings {
   DataConfig data;
   ModelConfig model;
   TrainConfig train;
+  ServerConfig server;
   FederationConfig federation;
   EvaluateConfig evaluate;
   OutputConfig output;

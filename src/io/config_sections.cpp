@@ -44,6 +44,8 @@ constexpr std::array kSections{
             [](Settings& settings, Fields& fields) { describe(settings.model, fields); }},
     Section{"train", "local training, the same for every method",
             [](Settings& settings, Fields& fields) { describe(settings.train, fields); }},
+    Section{"server", "how the global model follows the clients' mean",
+            [](Settings& settings, Fields& fields) { describe(settings.server, fields); }},
     Section{"federation", "which clients take part",
             [](Settings& settings, Fields& fields) { describe(settings.federation, fields); }},
     Section{"evaluate", "tests of the clients' models",

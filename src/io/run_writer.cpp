@@ -206,13 +206,17 @@ void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) co
       });
 }
 
-void RunWriter::collect_models(ResultFile* file, const Simulation& simulation) const {
+void RunWriter::collect_models(ResultFile* file, Simulation& simulation) const {
+  AlignedVector<float> values(layout_.padded_size());
   collect_rows(
       file, simulation,
       [&](ResultFile& target) {
         target.begin_client_models(layout_, simulation.rank_of_client().size());
       },
-      [&](int client) { return to_bytes(pack_model(layout_, simulation.client_model(client))); });
+      [&](int client) {
+        simulation.client_model(client, values);
+        return to_bytes(pack_model(layout_, values));
+      });
 }
 
 }  // namespace fedselect

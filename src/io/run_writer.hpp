@@ -46,7 +46,7 @@ class RunWriter {
   void collect_rows(ResultFile* file, const Simulation& simulation,
                     const std::function<void(ResultFile&)>& begin, const RowOfClient& own) const;
   void collect_masks(ResultFile* file, const Simulation& simulation) const;
-  void collect_models(ResultFile* file, const Simulation& simulation) const;
+  void collect_models(ResultFile* file, Simulation& simulation) const;
 
   std::filesystem::path folder_;
   RunDescription description_;

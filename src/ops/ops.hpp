@@ -59,6 +59,27 @@ struct SgdRule {
   Scope scope = Scope::all;
 };
 
+/// first <- beta1 first + (1 - beta1) g; second <- beta2 second + (1 - beta2) g^2, or Yogi's
+/// second - (1 - beta2) sign(second - g^2) g^2; theta <- theta - rate first / (sqrt(second) scale +
+/// epsilon), at the indices in scope, with g = s gradient + weight_decay theta and per client the
+/// rate and the scale of the second moment, which hold the bias corrections. Source: Kingma and Ba,
+/// ICLR 2015, as in torch.optim.Adam; Reddi et al., ICLR 2021, algorithm 2.
+struct AdamRule {
+  float beta1 = 0;
+  float beta2 = 0;
+  float epsilon = 0;
+  float weight_decay = 0;
+  bool yogi = false;
+  Scope scope = Scope::all;
+};
+
+/// What differs between the clients of an Adam step (host).
+struct AdamStep {
+  float scale = 1;  ///< of the gradient (clipping)
+  float rate = 0;
+  float second_scale = 1;
+};
+
 /// Which of the eligible indices a selection takes when scores tie or vanish.
 enum class Ties {
   exact,      ///< exactly as many as asked for, lower index first
@@ -208,6 +229,19 @@ class Ops {
   virtual void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                         std::span<const float> scale, Values theta, ConstValues gradient,
                         Values velocity, ConstBits mask) = 0;
+  /// One Adam step; mask is null for Scope::all.
+  virtual void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
+                         std::span<const AdamStep> steps, Values theta, ConstValues gradient,
+                         Values first, Values second, ConstBits mask) = 0;
+  /// out = a x + b y with factors a client (host); `out` may be x or y.
+  virtual void combine(const Group& group, std::size_t size, std::span<const float> a,
+                       ConstValues x, std::span<const float> b, ConstValues y, Values out) = 0;
+  /// host out[g] = sum of x y over the ranges, in double precision.
+  virtual void dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
+                   std::span<double> out) = 0;
+  /// host out[g] = largest |value|; infinite if one is not a number.
+  virtual void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
+                                 std::span<double> out) = 0;
   /// host out[g] = sum of squares of each client's values in the ranges, in double precision.
   virtual void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
                             std::span<double> out) = 0;
@@ -217,7 +251,7 @@ class Ops {
 
   // Selection of personal parameters
 
-  /// out = |theta - reference|.
+  /// out = |theta - reference|, or |theta| without a reference.
   virtual void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
                                 ConstValues reference, Values out) = 0;
   /// out = a and not b, word by word. `out` may be one of them.
@@ -249,6 +283,8 @@ class Ops {
   /// global <- sum / weight where weight > 0; elsewhere it keeps its value.
   virtual void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
                       float* global) = 0;
+  /// bits <- 1 where the total weight is 0: nobody shared that index.
+  virtual void unshared(std::size_t size, const SumView& sum, Word* bits) = 0;
   /// packed <- the values where the mask is 1, in index order. Returns how many, per client, in
   /// host counts.
   virtual void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask,

@@ -65,11 +65,12 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   TrainConfig train;
   train.batch = 16;
   train.lr = 0.02;
-  train.momentum = 0.9;
-  train.weight_decay = 0.01;
+  train.optimizer.momentum = 0.9;
+  train.optimizer.weight_decay = 0.01;
   train.grad_clip = 0.5;
   train.shuffle = false;
-  Trainer trainer(*ops, network, train, 10, 1, data, partition, clients, 1);
+  Trainer trainer(*ops, network, {.train = train, .test_batch = 10, .seed = 1}, data, partition,
+                  clients, 1);
   const std::vector<int> ids{0};
   clients.load(ClientStore(1, ids), ids, global, 0);
 

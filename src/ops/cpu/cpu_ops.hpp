@@ -70,6 +70,15 @@ class CpuOps final : public Ops {
   void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                 std::span<const float> scale, Values theta, ConstValues gradient, Values velocity,
                 ConstBits mask) override;
+  void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
+                 std::span<const AdamStep> steps, Values theta, ConstValues gradient, Values first,
+                 Values second, ConstBits mask) override;
+  void combine(const Group& group, std::size_t size, std::span<const float> a, ConstValues x,
+               std::span<const float> b, ConstValues y, Values out) override;
+  void dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
+           std::span<double> out) override;
+  void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
+                         std::span<double> out) override;
   void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
                     std::span<double> out) override;
   void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
@@ -89,6 +98,7 @@ class CpuOps final : public Ops {
                             ConstBits mask, const SumView& sum) override;
   void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
               float* global) override;
+  void unshared(std::size_t size, const SumView& sum, Word* bits) override;
   void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask, Values packed,
             std::span<std::size_t> counts) override;
   void unpack(const Group& group, std::size_t size, ConstValues packed, ConstBits mask,
