@@ -37,7 +37,7 @@ batch = 8
 [output]
 client_models = true
 [[method]]
-name = "fedper"
+name = "METHOD"
 """
 
 
@@ -55,9 +55,9 @@ class Exchange(unittest.TestCase):
         make_idx(self.home / "data")
         torch.set_num_threads(1)
 
-    def run_it(self, name, *overrides):
+    def run_it(self, name, *overrides, method="fedper"):
         config = self.home / "config.toml"
-        config.write_text(CONFIG.replace("NAME", name))
+        config.write_text(CONFIG.replace("NAME", name).replace("METHOD", method))
         sets = [word for text in overrides for word in ("--set", text)]
         fedselect(self.home, "run", config, "--quiet", *sets)
         return self.home / "runs" / name
@@ -90,6 +90,12 @@ class Exchange(unittest.TestCase):
                     self.assertEqual(list(tensors), list(result["layout/name"].asstr()[:]))
                     for key, values in tensors.items():
                         self.assertEqual(values.tobytes(), result[f"model/{key}"][:].tobytes(), key)
+
+    def test_models_made_before_a_test(self):
+        """Fine-tuned, mixed and second models are those that were tested."""
+        for method in ("fedavg-ft", "ditto", "apfl"):
+            with self.subTest(method):
+                self.check_accuracies(self.run_it(method, "model.name=mlp", "model.hidden=8", method=method))
 
     def test_a_model_comes_back_bit_for_bit(self):
         """No learning: what the run ends with is what it began from."""
