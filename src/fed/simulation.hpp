@@ -41,11 +41,11 @@ class Simulation {
 
   /// The global model, in host memory, padded.
   AlignedVector<float> global_model() const;
-  /// Puts the model that a client of this rank would deploy after the last round, the one that its
-  /// test then used, into `values`, host memory, padded.
-  void client_model(int client, std::span<float> values);
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
+  /// The model that a client that this rank hosts would deploy after the last round, padded: its own
+  /// values where personal, the global model elsewhere, and what Algorithm::before_test makes of it.
+  AlignedVector<float> client_model(int client);
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }

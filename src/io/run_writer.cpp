@@ -154,7 +154,7 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
   });
 }
 
-void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, const Dataset& data,
+void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
   file.write_header(description_, data.name, rounds_.size(), clients, layout_.size());
@@ -169,7 +169,7 @@ void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, cons
 
 /// One row at a time, in client order: its client's rank sends it, the root writes it. If the root
 /// cannot write, it still takes what the others send, so that none of them waits for ever.
-void RunWriter::collect_rows(ResultFile* file, const Simulation& simulation,
+void RunWriter::collect_rows(ResultFile* file, Simulation& simulation,
                              const std::function<void(ResultFile&)>& begin,
                              const RowOfClient& own) const {
   const auto& rank_of = simulation.rank_of_client();
@@ -196,7 +196,7 @@ void RunWriter::collect_rows(ResultFile* file, const Simulation& simulation,
   if (failure) std::rethrow_exception(failure);
 }
 
-void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) const {
+void RunWriter::collect_masks(ResultFile* file, Simulation& simulation) const {
   collect_rows(
       file, simulation,
       [&](ResultFile& target) { target.begin_masks(layout_, simulation.rank_of_client().size()); },
@@ -207,16 +207,12 @@ void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) co
 }
 
 void RunWriter::collect_models(ResultFile* file, Simulation& simulation) const {
-  AlignedVector<float> values(layout_.padded_size());
   collect_rows(
       file, simulation,
       [&](ResultFile& target) {
         target.begin_client_models(layout_, simulation.rank_of_client().size());
       },
-      [&](int client) {
-        simulation.client_model(client, values);
-        return to_bytes(pack_model(layout_, values));
-      });
+      [&](int client) { return to_bytes(pack_model(layout_, simulation.client_model(client))); });
 }
 
 }  // namespace fedselect

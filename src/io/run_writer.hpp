@@ -39,13 +39,13 @@ class RunWriter {
 
  private:
   void create_folder();
-  void write_parts(ResultFile& file, const Simulation& simulation, const Dataset& data,
+  void write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                    const Partition& partition) const;
   /// What a client's rank makes into the bytes of its row.
   using RowOfClient = std::function<std::vector<std::byte>(int)>;
-  void collect_rows(ResultFile* file, const Simulation& simulation,
+  void collect_rows(ResultFile* file, Simulation& simulation,
                     const std::function<void(ResultFile&)>& begin, const RowOfClient& own) const;
-  void collect_masks(ResultFile* file, const Simulation& simulation) const;
+  void collect_masks(ResultFile* file, Simulation& simulation) const;
   void collect_models(ResultFile* file, Simulation& simulation) const;
 
   std::filesystem::path folder_;
