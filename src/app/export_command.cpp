@@ -65,8 +65,8 @@ void add_export_command(CLI::App& app, Request& request) {
   auto* what = command->add_option_group("What", "one of these");
   what->add_flag("--global", options->global, "the global model after the last round");
   what->add_option("--client", options->client,
-                   "client K's own model after the last round: its personal values, the global "
-                   "ones elsewhere; needs a run with output.client_models = true")
+                   "the model that client K would deploy after the last round; needs a run with "
+                   "output.client_models = true")
       ->type_name("K");
   what->add_option("--mask", options->mask, "client K's final mask: 1 = personal, 0 = shared")
       ->type_name("K");
