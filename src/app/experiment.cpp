@@ -30,8 +30,8 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
   std::optional<Partition> partition;
   std::optional<Network> network;
   together(comm, [&] {
-    partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
-                               data->train.label_values(), data->test.label_values());
+    partition = make_partition(config.data, static_cast<std::uint64_t>(config.seed), *data, comm);
+    config.data.clients = static_cast<std::int64_t>(partition->clients());
     network.emplace(config.model, data->image, data->classes);
   });
   return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};

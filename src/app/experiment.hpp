@@ -6,7 +6,7 @@
 
 #include "comm/communicator.hpp"
 #include "data/dataset.hpp"
-#include "data/partition.hpp"
+#include "data/make_partition.hpp"
 #include "io/config.hpp"
 #include "model/network.hpp"
 

@@ -9,9 +9,18 @@
 
 namespace fedselect {
 
-enum class PartitionKind { shards, dirichlet, iid, quantity };
-inline constexpr std::array<std::string_view, 4> kPartitionNames{"shards", "dirichlet", "iid",
-                                                                 "quantity"};
+enum class DataFormat { automatic, idx, cifar10, cifar100, npy };
+inline constexpr std::array<std::string_view, 5> kFormatNames{"auto", "idx", "cifar10", "cifar100",
+                                                              "npy"};
+
+enum class PartitionKind { shards, dirichlet, iid, quantity, natural, domain, file };
+inline constexpr std::array<std::string_view, 7> kPartitionNames{
+    "shards", "dirichlet", "iid", "quantity", "natural", "domain", "file"};
+
+/// Whether clients are found in the data set or a file; otherwise data.clients of them are drawn.
+inline constexpr bool clients_come_with_data(PartitionKind kind) {
+  return kind >= PartitionKind::natural;
+}
 
 /// A number of samples, where 0 stands for "as many as there are".
 inline constexpr Interval kCountOrAll{.low = 0, .high = 2147483647};
@@ -19,9 +28,12 @@ inline constexpr Interval kCountOrAll{.low = 0, .high = 2147483647};
 /// The section [data]: where samples come from and how clients share them.
 /// Source: algorithms.md, section 5.
 struct DataConfig {
-  std::string path = "/usr/share/datasets/fashion-mnist";  ///< folder of the four IDX files
-  std::int64_t clients = 10;                               ///< N
+  std::string path = "/usr/share/datasets/fashion-mnist";  ///< folder or file of the data set
+  DataFormat format = DataFormat::automatic;
   PartitionKind partition = PartitionKind::shards;
+  std::int64_t clients = 0;  ///< N; 0 = all that come with the data. describe() makes it 10 for
+                             ///< kinds that draw clients
+  std::string partition_file;           ///< for file
   std::int64_t classes_per_client = 2;  ///< s, for shards
   std::int64_t train_per_class = 0;     ///< per client and class, for shards; 0 = all
   std::int64_t test_per_class = 0;      ///< per client and class, for shards; 0 = all
