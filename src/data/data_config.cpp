@@ -5,6 +5,8 @@ namespace fedselect {
 namespace {
 
 constexpr std::int64_t kUsualClients = 10;
+constexpr Interval kSideOrOwn{.low = 0, .high = 4096};
+constexpr Interval kOpenFraction{.low = 0, .high = 1, .open_low = true, .open_high = true};
 
 void describe_source(DataConfig& config, Fields& fields) {
   fields.text("path", config.path, "folder or file of the data set");
@@ -12,6 +14,16 @@ void describe_source(DataConfig& config, Fields& fields) {
                "is empty (nowhere to read from): name the folder or file of a data set");
   fields.choice("format", config.format, kFormatNames,
                 "of the data set's files (docs/data.md); auto looks at what is there");
+  fields.integer("image_size", config.image_size, kSideOrOwn,
+                 "images: pixels on each side to which they are brought; 0 = all have one size");
+  fields.real("test_fraction", config.test_fraction, kOpenFraction,
+              "images without folders train and test: fraction of each class that is for tests");
+  fields.text("test_images", config.test_images,
+              "a .npy file in place of the test images, such as one of CIFAR-10-C; empty = none");
+  fields.integer("test_severity", config.test_severity, kCount,
+                 "test_images: which of its blocks, such as CIFAR-10-C's severities 1 to 5");
+  fields.check(config.test_severity == 1 || !config.test_images.empty(), "test_severity",
+               "means something with test_images only: remove it, or name a file there");
 }
 
 void describe_clients(DataConfig& config, Fields& fields) {

@@ -9,9 +9,9 @@
 
 namespace fedselect {
 
-enum class DataFormat { automatic, idx, cifar10, cifar100, npy };
-inline constexpr std::array<std::string_view, 5> kFormatNames{"auto", "idx", "cifar10", "cifar100",
-                                                              "npy"};
+enum class DataFormat { automatic, idx, cifar10, cifar100, npy, tff_hdf5, leaf, images, hdf5 };
+inline constexpr std::array<std::string_view, 9> kFormatNames{
+    "auto", "idx", "cifar10", "cifar100", "npy", "tff-hdf5", "leaf", "images", "hdf5"};
 
 enum class PartitionKind { shards, dirichlet, iid, quantity, natural, domain, file };
 inline constexpr std::array<std::string_view, 7> kPartitionNames{
@@ -30,10 +30,14 @@ inline constexpr Interval kCountOrAll{.low = 0, .high = 2147483647};
 struct DataConfig {
   std::string path = "/usr/share/datasets/fashion-mnist";  ///< folder or file of the data set
   DataFormat format = DataFormat::automatic;
+  std::int64_t image_size = 0;     ///< side to which images in folders are brought; 0 = as they are
+  double test_fraction = 0.2;      ///< of images in folders without train/ and test/
+  std::string test_images;         ///< .npy file in place of the test part's images; empty = none
+  std::int64_t test_severity = 1;  ///< which block of it, from 1
   PartitionKind partition = PartitionKind::shards;
-  std::int64_t clients = 0;  ///< N; 0 = all that come with the data. describe() makes it 10 for
-                             ///< kinds that draw clients
-  std::string partition_file;           ///< for file
+  std::int64_t clients = 0;    ///< N; 0 = all that come with the data. describe() makes it 10 for
+                               ///< kinds that draw clients
+  std::string partition_file;  ///< for file
   std::int64_t classes_per_client = 2;  ///< s, for shards
   std::int64_t train_per_class = 0;     ///< per client and class, for shards; 0 = all
   std::int64_t test_per_class = 0;      ///< per client and class, for shards; 0 = all

@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "base/error.hpp"
 #include "data/formats/formats.hpp"
@@ -26,6 +30,21 @@ bool has(const fs::path& folder, const char* name) {
   return fs::exists(folder / name, ignored);
 }
 
+bool has_leaf(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::directory_iterator files(folder / "train", ignored);
+  return std::any_of(begin(files), end(files),
+                     [](const auto& file) { return file.path().extension() == ".json"; });
+}
+
+bool is_hdf5(const fs::path& path) {
+  constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n");
+  std::string begin(kSignature.size(), ' ');
+  std::ifstream(path, std::ios::binary)
+      .read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return begin == kSignature;
+}
+
 /// In this order: the first that fits is taken.
 constexpr std::array kFormats{
     Format{DataFormat::idx,
@@ -39,6 +58,12 @@ constexpr std::array kFormats{
            "train.bin"},
     Format{DataFormat::npy, [](const fs::path& path) { return has(path, "train_images.npy"); },
            "train_images.npy"},
+    Format{DataFormat::tff_hdf5,
+           [](const fs::path& path) { return !formats::find_tff(path, "train").empty(); },
+           "*_train.h5"},
+    Format{DataFormat::leaf, has_leaf, "train/*.json"},
+    Format{DataFormat::hdf5, is_hdf5, "a file that is HDF5"},
+    Format{DataFormat::images, formats::has_images, "images in folders"},
 };
 
 DataFormat recognise(const fs::path& path) {
@@ -60,6 +85,23 @@ DataFormat recognise(const fs::path& path) {
       path.string(), signs));
 }
 
+std::unique_ptr<DatasetReader> open_files(const DataConfig& config, DataFormat format) {
+  const fs::path path = config.path;
+  switch (format) {
+    case DataFormat::idx: return formats::open_idx(path);
+    case DataFormat::cifar10: return formats::open_cifar10(path);
+    case DataFormat::cifar100: return formats::open_cifar100(path);
+    case DataFormat::npy: return formats::open_npy(path);
+    case DataFormat::tff_hdf5: return formats::open_tff(path);
+    case DataFormat::leaf: return formats::open_leaf(path);
+    case DataFormat::images:
+      return formats::open_images(path, static_cast<int>(config.image_size), config.test_fraction);
+    case DataFormat::hdf5: return formats::open_plain(path);
+    case DataFormat::automatic: break;
+  }
+  throw std::logic_error("unknown format of data sets");
+}
+
 }  // namespace
 
 void DatasetReader::read_groups(PartKind /*part*/, std::span<std::int32_t> /*groups*/) {
@@ -67,16 +109,17 @@ void DatasetReader::read_groups(PartKind /*part*/, std::span<std::int32_t> /*gro
 }
 
 std::unique_ptr<DatasetReader> open_dataset(const DataConfig& config) {
-  const fs::path path = config.path;
-  const auto format = config.format == DataFormat::automatic ? recognise(path) : config.format;
-  switch (format) {
-    case DataFormat::idx: return formats::open_idx(path);
-    case DataFormat::cifar10: return formats::open_cifar10(path);
-    case DataFormat::cifar100: return formats::open_cifar100(path);
-    case DataFormat::npy: return formats::open_npy(path);
-    case DataFormat::automatic: break;
-  }
-  throw std::logic_error("unknown format of data sets");
+  const auto format =
+      config.format == DataFormat::automatic ? recognise(config.path) : config.format;
+  if (config.image_size > 0 && format != DataFormat::images)
+    throw InputError(fmt::format(
+        "data.image_size means something for folders of images only, {} has the format {}: remove "
+        "it, or set data.path to another",
+        config.path, kFormatNames[static_cast<std::size_t>(format)]));
+  auto reader = open_files(config, format);
+  if (config.test_images.empty()) return reader;
+  return formats::replace_test_images(std::move(reader), config.test_images,
+                                      static_cast<std::size_t>(config.test_severity));
 }
 
 }  // namespace fedselect

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "data/dataset_reader.hpp"
 
@@ -19,5 +21,33 @@ std::unique_ptr<DatasetReader> open_cifar100(const std::filesystem::path& folder
 
 /// {train,test}_{images,labels}.npy.
 std::unique_ptr<DatasetReader> open_npy(const std::filesystem::path& folder);
+
+/// NAME_train.h5, NAME_test.h5 as TensorFlow Federated stores them (EMNIST, CIFAR-100): groups are
+/// its clients.
+std::unique_ptr<DatasetReader> open_tff(const std::filesystem::path& folder);
+/// The files NAME_PART.h5 of a folder.
+std::vector<std::filesystem::path> find_tff(const std::filesystem::path& folder,
+                                            const std::string& part);
+
+/// train/*.json, test/*.json of LEAF with square images of one channel: groups are its users. All
+/// is decoded when it is opened.
+std::unique_ptr<DatasetReader> open_leaf(const std::filesystem::path& folder);
+
+/// PNG and JPEG files in CLASS/ or DOMAIN/CLASS/, below train/ and test/ or, without these, split
+/// by `test_fraction`: groups are domains. Images are brought to side x side pixels; side = 0: all
+/// must have one size.
+std::unique_ptr<DatasetReader> open_images(const std::filesystem::path& folder, int side,
+                                           double test_fraction);
+/// Whether there is an image at a depth where open_images() looks.
+bool has_images(const std::filesystem::path& folder);
+
+/// This program's own layout in one HDF5 file.
+std::unique_ptr<DatasetReader> open_plain(const std::filesystem::path& file);
+
+/// `inner` with the pixels of its test part from a .npy file of one or several blocks of as many
+/// images in the same order, such as those of CIFAR-10-C: block 1 is the first.
+std::unique_ptr<DatasetReader> replace_test_images(std::unique_ptr<DatasetReader> inner,
+                                                   const std::filesystem::path& file,
+                                                   std::size_t block);
 
 }  // namespace fedselect::formats
