@@ -1,5 +1,6 @@
 #include "app/experiment.hpp"
 
+#include <functional>
 #include <optional>
 
 #include "app/failure.hpp"
@@ -23,15 +24,31 @@ Config load_config(const ConfigSource& source, Communicator& comm) {
   return config;
 }
 
+namespace {
+
+/// together(), where a KeyError gets the place of its key.
+void together_at(const Config& config, Communicator& comm, const std::function<void()>& action) {
+  together(comm, [&] {
+    try {
+      action();
+    } catch (const KeyError& error) {
+      throw InputError(config.locate(error));
+    }
+  });
+}
+
+}  // namespace
+
 Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
   Config config = load_config(source, comm);
   std::optional<Dataset> data;
-  together(comm, [&] { data = load_dataset(config.data, comm); });
+  together_at(config, comm, [&] { data = load_dataset(config.data, comm); });
   std::optional<Partition> partition;
   std::optional<Network> network;
-  together(comm, [&] {
+  together_at(config, comm, [&] {
     partition = make_partition(config.data, static_cast<std::uint64_t>(config.seed), *data, comm);
     config.data.clients = static_cast<std::int64_t>(partition->clients());
+    shift_samples(*data, *partition, config.data, static_cast<std::uint64_t>(config.seed), comm);
     network.emplace(config.model, data->image, data->classes);
   });
   return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};

@@ -7,6 +7,7 @@
 #include "comm/communicator.hpp"
 #include "data/dataset.hpp"
 #include "data/make_partition.hpp"
+#include "data/shift.hpp"
 #include "io/config.hpp"
 #include "model/network.hpp"
 

@@ -22,6 +22,32 @@ inline constexpr bool clients_come_with_data(PartitionKind kind) {
   return kind >= PartitionKind::natural;
 }
 
+/// What is done to a client's images. Source: Hendrycks and Dietterich, ICLR 2019 (CIFAR-10-C).
+enum class Corruption {
+  none,
+  any,  ///< each client draws one of those below
+  gaussian_noise,
+  shot_noise,
+  impulse_noise,
+  speckle_noise,
+  gaussian_blur,
+  defocus_blur,
+  brightness,
+  contrast,
+  saturate,
+  pixelate,
+  jpeg
+};
+inline constexpr std::array<std::string_view, 13> kCorruptionNames{
+    "none",          "any",           "gaussian-noise", "shot-noise",
+    "impulse-noise", "speckle-noise", "gaussian-blur",  "defocus-blur",
+    "brightness",    "contrast",      "saturate",       "pixelate",
+    "jpeg"};
+
+/// How clients get their angle.
+enum class RotationKind { drawn, steps };
+inline constexpr std::array<std::string_view, 2> kRotationNames{"drawn", "steps"};
+
 /// A number of samples, where 0 stands for "as many as there are".
 inline constexpr Interval kCountOrAll{.low = 0, .high = 2147483647};
 
@@ -44,6 +70,10 @@ struct DataConfig {
   double beta = 0.5;                    ///< concentration, for dirichlet and quantity
   std::int64_t min_samples =
       10;  ///< least training samples of a client, for dirichlet and quantity
+  Corruption corruption = Corruption::none;
+  std::int64_t corruption_severity = 3;  ///< 1 to 5; 0 = drawn by each client
+  double rotation = 0;                   ///< degrees; 0 = none
+  RotationKind rotation_kind = RotationKind::drawn;
 };
 
 /// Declares the section's keys.

@@ -112,10 +112,11 @@ std::unique_ptr<DatasetReader> open_dataset(const DataConfig& config) {
   const auto format =
       config.format == DataFormat::automatic ? recognise(config.path) : config.format;
   if (config.image_size > 0 && format != DataFormat::images)
-    throw InputError(fmt::format(
-        "data.image_size means something for folders of images only, {} has the format {}: remove "
-        "it, or set data.path to another",
-        config.path, kFormatNames[static_cast<std::size_t>(format)]));
+    throw KeyError("data.image_size",
+                   fmt::format("data.image_size means something for folders of images only, {} has "
+                               "the format {}: remove "
+                               "it, or set data.path to another",
+                               config.path, kFormatNames[static_cast<std::size_t>(format)]));
   auto reader = open_files(config, format);
   if (config.test_images.empty()) return reader;
   return formats::replace_test_images(std::move(reader), config.test_images,

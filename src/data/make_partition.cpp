@@ -46,10 +46,10 @@ Partition read_on_root(const DataConfig& config, const Dataset& data, Communicat
   broadcast(partition.test, comm);
   const auto found = static_cast<std::int64_t>(partition.clients());
   if (config.clients != 0 && config.clients != found)
-    throw InputError(
-        fmt::format("data.clients = {} is not the {} clients of {}: remove the key, "
-                    "or set it to {}",
-                    config.clients, found, config.partition_file, found));
+    throw KeyError("data.clients",
+                   fmt::format("data.clients = {} is not the {} clients of {}: remove the key, "
+                               "or set it to {}",
+                               config.clients, found, config.partition_file, found));
   return partition;
 }
 
@@ -68,15 +68,20 @@ void check_group_kind(const DataConfig& config, const Dataset& data) {
   const auto word = [](GroupKind kind) { return kGroupKindNames[static_cast<std::size_t>(kind)]; };
   const auto name = kPartitionNames[static_cast<std::size_t>(config.partition)];
   if (data.group_kind == GroupKind::none)
-    throw InputError(fmt::format(
-        "data.partition = \"{}\" needs a data set that says of which {} each sample is ({} "
-        "doesn't): "
-        "set it to \"dirichlet\", \"shards\", \"iid\" or \"quantity\", or take another data set",
-        name, word(wanted), config.path));
-  throw InputError(fmt::format(
-      "data.partition = \"{}\" needs {}s, but the groups of {} are {}s: set it to \"{}\"", name,
-      word(wanted), config.path, word(data.group_kind),
-      data.group_kind == GroupKind::client ? "natural" : "domain"));
+    throw KeyError(
+        "data.partition",
+        fmt::format(
+            "data.partition = \"{}\" needs a data set that says of which {} each sample is ({} "
+            "doesn't): "
+            "set it to \"dirichlet\", \"shards\", \"iid\" or \"quantity\", or take another data "
+            "set",
+            name, word(wanted), config.path));
+  throw KeyError(
+      "data.partition",
+      fmt::format(
+          "data.partition = \"{}\" needs {}s, but the groups of {} are {}s: set it to \"{}\"", name,
+          word(wanted), config.path, word(data.group_kind),
+          data.group_kind == GroupKind::client ? "natural" : "domain"));
 }
 
 Partition follow_groups(const DataConfig& config, const Dataset& data) {
@@ -93,17 +98,19 @@ Partition follow_groups(const DataConfig& config, const Dataset& data) {
   }
   const auto found = static_cast<std::int64_t>(partition.clients());
   if (found == 0)
-    throw InputError(
+    throw KeyError(
+        "data.partition",
         fmt::format("{} has no {} with a training and a test sample (of {}): take "
                     "another data.partition",
                     config.path, kGroupKindNames[static_cast<std::size_t>(data.group_kind)],
                     data.groups.size()));
   if (found < config.clients)
-    throw InputError(fmt::format(
-        "data.clients = {} is more than the {} {}s of {} that have a "
-        "training and a test sample: set it to {} or less",
-        config.clients, found, kGroupKindNames[static_cast<std::size_t>(data.group_kind)],
-        config.path, found));
+    throw KeyError("data.clients",
+                   fmt::format("data.clients = {} is more than the {} {}s of {} that have a "
+                               "training and a test sample: set it to {} or less",
+                               config.clients, found,
+                               kGroupKindNames[static_cast<std::size_t>(data.group_kind)],
+                               config.path, found));
   return partition;
 }
 

@@ -37,8 +37,9 @@ class OtherTestImages final : public DatasetReader {
                       n, shape[1], shape[2], shape[3]),
           fmt::format("its type is '{}', its shape {}", images_.type(), fmt::join(found, " x ")));
     if (block * n > found[0])
-      throw InputError(fmt::format("data.test_severity = {} is more than the {} of {}: lower it",
-                                   block, found[0] / n, file.string()));
+      throw KeyError("data.test_severity",
+                     fmt::format("data.test_severity = {} is more than the {} of {}: lower it",
+                                 block, found[0] / n, file.string()));
     first_ = (block - 1) * n;
     const auto labels = file.parent_path() / "labels.npy";
     if (std::filesystem::exists(labels)) check_labels(labels);
