@@ -39,19 +39,25 @@ void together_at(const Config& config, Communicator& comm, const std::function<v
 
 }  // namespace
 
-Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
+ClientData load_client_data(const ConfigSource& source, Communicator& comm) {
   Config config = load_config(source, comm);
+  const auto seed = static_cast<std::uint64_t>(config.seed);
   std::optional<Dataset> data;
   together_at(config, comm, [&] { data = load_dataset(config.data, comm); });
   std::optional<Partition> partition;
-  std::optional<Network> network;
   together_at(config, comm, [&] {
-    partition = make_partition(config.data, static_cast<std::uint64_t>(config.seed), *data, comm);
+    partition = make_partition(config.data, seed, *data, comm);
     config.data.clients = static_cast<std::int64_t>(partition->clients());
-    shift_samples(*data, *partition, config.data, static_cast<std::uint64_t>(config.seed), comm);
-    network.emplace(config.model, data->image, data->classes);
+    shift_samples(*data, *partition, config.data, seed, comm);
   });
-  return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};
+  return {std::move(config), std::move(*data), std::move(*partition)};
+}
+
+Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
+  auto [config, data, partition] = load_client_data(source, comm);
+  std::optional<Network> network;
+  together_at(config, comm, [&] { network.emplace(config.model, data.image, data.classes); });
+  return {std::move(config), std::move(data), std::move(partition), std::move(*network)};
 }
 
 }  // namespace fedselect
