@@ -45,10 +45,12 @@ std::vector<fs::directory_entry> list(const fs::path& folder) {
 }
 
 bool is_image(const fs::directory_entry& entry) {
+  std::error_code ignored;
   auto ending = entry.path().extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return (ending == ".png" || ending == ".jpg" || ending == ".jpeg") && entry.is_regular_file();
+  return (ending == ".png" || ending == ".jpg" || ending == ".jpeg") &&
+         entry.is_regular_file(ignored);
 }
 
 /// Images of CLASS/ and of DOMAIN/CLASS/ below a folder, in the order of their paths.
@@ -58,11 +60,12 @@ std::vector<ImageFile> find_images(const fs::path& folder) {
     for (const auto& entry : list(in))
       if (is_image(entry)) files.push_back({entry.path(), domain, in.filename().string()});
   };
+  std::error_code ignored;
   for (const auto& outer : list(folder)) {
-    if (!outer.is_directory()) continue;
+    if (!outer.is_directory(ignored)) continue;
     add_class(outer.path(), "");
     for (const auto& inner : list(outer.path()))
-      if (inner.is_directory()) add_class(inner.path(), outer.path().filename().string());
+      if (inner.is_directory(ignored)) add_class(inner.path(), outer.path().filename().string());
   }
   const bool any_without =
       std::any_of(files.begin(), files.end(), [](const auto& file) { return file.domain.empty(); });
@@ -94,7 +97,8 @@ Files split(const std::vector<ImageFile>& all, double fraction) {
 }
 
 Files find_parts(const fs::path& folder, double fraction) {
-  if (fs::is_directory(folder / "train") && fs::is_directory(folder / "test"))
+  std::error_code ignored;
+  if (fs::is_directory(folder / "train", ignored) && fs::is_directory(folder / "test", ignored))
     return {find_images(folder / "train"), find_images(folder / "test")};
   return split(find_images(folder), fraction);
 }

@@ -42,7 +42,8 @@ class OtherTestImages final : public DatasetReader {
                                  block, found[0] / n, file.string()));
     first_ = (block - 1) * n;
     const auto labels = file.parent_path() / "labels.npy";
-    if (std::filesystem::exists(labels)) check_labels(labels);
+    std::error_code ignored;
+    if (std::filesystem::exists(labels, ignored)) check_labels(labels);
   }
 
   void read_pixels(PartKind part, std::span<std::byte> pixels) override {
