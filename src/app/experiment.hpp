@@ -9,6 +9,7 @@
 #include "data/make_partition.hpp"
 #include "data/shift.hpp"
 #include "io/config.hpp"
+#include "io/initial_model.hpp"
 #include "model/network.hpp"
 
 namespace fedselect {
@@ -35,6 +36,7 @@ struct Experiment {
   Dataset data;
   Partition partition;
   Network network;
+  InitialModel initial;
 };
 
 /// Reads the config (collective). All ranks throw the same AgreedError if it is wrong for any of
@@ -43,7 +45,7 @@ Config load_config(const ConfigSource& source, Communicator& comm);
 /// Reads the config, loads its data, makes the partition, shifts the images; data.clients becomes
 /// the partition's number. Collective; errors likewise, with the place of the key that is wrong.
 ClientData load_client_data(const ConfigSource& source, Communicator& comm);
-/// The same, and builds the network.
+/// The same, and builds the network and reads the initial model.
 Experiment load_experiment(const ConfigSource& source, Communicator& comm);
 
 }  // namespace fedselect

@@ -39,6 +39,8 @@ class SetKeys final : public Fields {
   }
   void text(std::string_view /*key*/, std::string& /*value*/,
             std::string_view /*meaning*/) override {}
+  void texts(std::string_view /*key*/, std::vector<std::string>& /*values*/,
+             std::string_view /*meaning*/) override {}
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> /*names*/,
                     std::string_view /*meaning*/) override {
@@ -105,7 +107,9 @@ class RoundByHand : public ::testing::Test {
              {0.0F},
              {1.0F},
              testing::make_samples({255, 51, 51}, {0, 2, 2}),
-             testing::make_samples({255, 51}, {0, 2})};
+             testing::make_samples({255, 51}, {0, 2}),
+             GroupKind::none,
+             {}};
     partition_.train = {{0}, {1, 2}};
     partition_.test = {{0}, {1}};
     const auto padded = network_.initial_parameters(kSeed);
