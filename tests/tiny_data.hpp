@@ -19,7 +19,7 @@ inline Samples make_samples(const std::vector<std::uint8_t>& pixels,
     return std::shared_ptr<const std::byte>(memory, memory->data());
   };
   return {labels.size(), keep(pixels.data(), pixels.size()),
-          keep(labels.data(), labels.size() * sizeof(std::int32_t))};
+          keep(labels.data(), labels.size() * sizeof(std::int32_t)), nullptr};
 }
 
 /// n random images with labels 0, 1, ..., classes - 1, 0, ...; the class shifts the brightness, so
@@ -49,7 +49,9 @@ inline Dataset random_dataset(std::size_t train, std::size_t test, const ops::Im
           std::vector<float>(channels, 0.5F),
           std::vector<float>(channels, 0.5F),
           random_samples(train, image, classes, 1),
-          random_samples(test, image, classes, 2)};
+          random_samples(test, image, classes, 2),
+          GroupKind::none,
+          {}};
 }
 
 }  // namespace fedselect::testing

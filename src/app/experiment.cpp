@@ -49,25 +49,34 @@ void broadcast(InitialModel& model, const ParameterLayout& layout, Communicator&
 
 }  // namespace
 
-Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
+ClientData load_client_data(const ConfigSource& source, Communicator& comm) {
   Config config = load_config(source, comm);
+  const auto seed = static_cast<std::uint64_t>(config.seed);
   std::optional<Dataset> data;
   together_at(config, comm, [&] { data = load_dataset(config.data, comm); });
   std::optional<Partition> partition;
-  std::optional<Network> network;
   together_at(config, comm, [&] {
-    partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
-                               data->train.label_values(), data->test.label_values());
-    network.emplace(config.model, data->image, data->classes);
+    partition = make_partition(config.data, seed, *data, comm);
+    config.data.clients = static_cast<std::int64_t>(partition->clients());
+    shift_samples(*data, *partition, config.data, seed, comm);
+  });
+  return {std::move(config), std::move(*data), std::move(*partition)};
+}
+
+Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
+  auto [config, data, partition] = load_client_data(source, comm);
+  std::optional<Network> network;
+  together_at(config, comm, [&, &config = config, &data = data] {
+    network.emplace(config.model, data.image, data.classes);
     for (const MethodConfig& method : config.methods) method.algorithm->prepare(network->layout());
   });
   InitialModel initial;
-  together_at(config, comm, [&] {
+  together_at(config, comm, [&, &config = config] {
     if (comm.is_root())
       initial = read_initial_model(config.model, *network, static_cast<std::uint64_t>(config.seed));
   });
   broadcast(initial, network->layout(), comm);
-  return {std::move(config), std::move(*data), std::move(*partition), std::move(*network),
+  return {std::move(config), std::move(data), std::move(partition), std::move(*network),
           std::move(initial)};
 }
 

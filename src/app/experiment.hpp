@@ -6,7 +6,8 @@
 
 #include "comm/communicator.hpp"
 #include "data/dataset.hpp"
-#include "data/partition.hpp"
+#include "data/make_partition.hpp"
+#include "data/shift.hpp"
 #include "io/config.hpp"
 #include "io/initial_model.hpp"
 #include "model/network.hpp"
@@ -22,6 +23,13 @@ struct ConfigSource {
 /// Declares CONFIG and --set.
 void add_config_options(CLI::App& command, ConfigSource& source);
 
+/// What an experiment's clients hold.
+struct ClientData {
+  Config config;
+  Dataset data;  ///< with every client's shift
+  Partition partition;
+};
+
 /// What the methods of an experiment have in common, ready to run.
 struct Experiment {
   Config config;
@@ -34,9 +42,10 @@ struct Experiment {
 /// Reads the config (collective). All ranks throw the same AgreedError if it is wrong for any of
 /// them.
 Config load_config(const ConfigSource& source, Communicator& comm);
-/// Reads the config, loads its data, draws the partition, builds the network, reads the initial
-/// model. Collective; errors
-/// likewise.
+/// Reads the config, loads its data, makes the partition, shifts the images; data.clients becomes
+/// the partition's number. Collective; errors likewise, with the place of the key that is wrong.
+ClientData load_client_data(const ConfigSource& source, Communicator& comm);
+/// The same, and builds the network and reads the initial model.
 Experiment load_experiment(const ConfigSource& source, Communicator& comm);
 
 }  // namespace fedselect

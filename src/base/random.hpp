@@ -14,6 +14,7 @@ enum class Purpose : std::uint32_t {
   partition = 2,
   cohort = 3,
   batch_order = 4,
+  feature_shift = 5,
   test = 99
 };
 

@@ -53,7 +53,7 @@ class AgreedFailure : public SystemError {
   using SystemError::SystemError;
 };
 
-enum class Failure : char { input = 'i', system = 's', agreed = 'a' };
+enum class Failure : char { input = 'i', key = 'k', system = 's', agreed = 'a' };
 
 }  // namespace
 
@@ -68,6 +68,8 @@ void agree(Communicator& comm, const std::function<void()>& action) {
   };
   try {
     action();
+  } catch (const KeyError& error) {
+    fail(Failure::key, fmt::format("{}\n{}", error.key(), error.what()).c_str());
   } catch (const InputError& error) {
     fail(Failure::input, error.what());
   } catch (const AgreedFailure& error) {
@@ -83,6 +85,10 @@ void agree(Communicator& comm, const std::function<void()>& action) {
   comm.broadcast(bytes, static_cast<int>(first));
   const std::string heard(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (heard.front() == static_cast<char>(Failure::input)) throw InputError(heard.substr(1));
+  if (heard.front() == static_cast<char>(Failure::key)) {
+    const auto end = heard.find('\n');
+    throw KeyError(heard.substr(1, end - 1), heard.substr(end + 1));
+  }
   if (heard.front() == static_cast<char>(Failure::agreed)) throw AgreedFailure(heard.substr(1));
   throw AgreedFailure(fmt::format("rank {}: {}", first, heard.substr(1)));
 }

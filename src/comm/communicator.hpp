@@ -55,9 +55,9 @@ class Communicator {
 };
 
 /// Runs `action` on every rank (collective). If it throws on some ranks, all ranks throw the error
-/// of the lowest of them: InputError as it is, anything else as SystemError with "rank R: " before
-/// its text. For phases in which ranks can fail apart, such as reading files: afterwards either all
-/// go on or all have the same error.
+/// of the lowest of them: InputError (KeyError too) as it is, anything else as SystemError with
+/// "rank R: " before its text. For phases in which ranks can fail apart, such as reading files:
+/// afterwards either all go on or all have the same error.
 void agree(Communicator& comm, const std::function<void()>& action);
 
 /// A struct without pointers as bytes, and back.

@@ -10,75 +10,87 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "base/error.hpp"
-#include "data/idx.hpp"
 
 namespace fedselect {
 
 namespace {
 
-constexpr std::size_t kImageAxes = 3;  // sample, row, column
-constexpr std::size_t kLabelAxes = 1;
 constexpr double kWhite = 255;
-constexpr std::string_view kFourFiles =
-    "put the four files of one data set into the folder, or set data.path to another";
+/// Every client's samples are counted by class: more classes than this are a damaged label.
+constexpr std::int32_t kMostClasses = 1 << 16;
+constexpr std::string_view kRightSet = "put a whole data set there, or set data.path to another";
 
-/// The two files of a part.
-struct PartFiles {
-  std::filesystem::path images;
-  std::filesystem::path labels;
-};
-
-struct PartSizes {
-  std::uint64_t samples = 0;
-  std::uint64_t height = 0;
-  std::uint64_t width = 0;
-  bool operator==(const PartSizes&) const = default;
-};
-
-PartFiles find_part(const std::filesystem::path& folder, const std::string& part) {
-  return {find_idx(folder, part + "-images-idx3-ubyte"),
-          find_idx(folder, part + "-labels-idx1-ubyte")};
+/// Bytes of memory of this host.
+std::uint64_t host_memory() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-/// Reads the headers of the two files and checks that they belong together.
-PartSizes read_sizes(const PartFiles& files) {
-  const IdxReader images(files.images, kImageAxes);
-  const IdxReader labels(files.labels, kLabelAxes);
-  const PartSizes sizes{images.lengths()[0], images.lengths()[1], images.lengths()[2]};
-  if (labels.size() != sizes.samples)
-    throw InputError(fmt::format(
-        "{} has {} labels for {} images of {} (they don't belong "
-        "together): {}",
-        files.labels.string(), labels.size(), sizes.samples, files.images.string(), kFourFiles));
+/// Refuses samples that can't be counted or can't fit: before anything is allocated for them.
+void check_sizes(const DatasetHeader& header, const std::string& path) {
   constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max());
-  if (std::max({sizes.samples, sizes.height, sizes.width}) > kMost)
-    throw InputError(
-        fmt::format("{} has {} images of {} x {} (samples are counted by 32-bit "
-                    "integers): take at most {} of them",
-                    files.images.string(), sizes.samples, sizes.height, sizes.width, kMost));
-  return sizes;
+  if (header.image.height < 1 || header.image.width < 1 || header.image.channels < 1)
+    throw InputError(fmt::format("{} has images without pixels ({} x {} x {}): {}", path,
+                                 header.image.height, header.image.width, header.image.channels,
+                                 kRightSet));
+  for (const auto part : kParts) {
+    const auto n = header.size(part);
+    const auto word = kPartNames[static_cast<std::size_t>(part)];
+    if (n == 0) throw InputError(fmt::format("{} has no {} samples: {}", path, word, kRightSet));
+    if (n > kMost)
+      throw InputError(
+          fmt::format("{} has {} {} samples (samples are counted by 32-bit integers): "
+                      "take at most {} of them",
+                      path, n, word, kMost));
+    const double bytes =
+        static_cast<double>(n) * header.image.height * header.image.width * header.image.channels;
+    if (bytes > static_cast<double>(host_memory()))
+      throw InputError(fmt::format(
+          "{} has {} {} samples of {} x {} x {} pixels (they need {:.1f} GB, this host has {:.1f} "
+          "GB): {}",
+          path, n, word, header.image.height, header.image.width, header.image.channels,
+          bytes / 1e9, static_cast<double>(host_memory()) / 1e9, kRightSet));
+  }
 }
 
-/// Headers of both parts as the root finds them, on all ranks.
-std::array<PartSizes, 2> agree_on_sizes(const std::filesystem::path& folder, Communicator& comm) {
-  std::array<PartSizes, 2> sizes;
-  agree(comm, [&] {
-    if (!comm.is_root()) return;  // thousands of ranks would only burden the file system
-    const auto train = find_part(folder, "train");
-    const auto test = find_part(folder, "t10k");
-    sizes = {read_sizes(train), read_sizes(test)};
-    if (sizes[0].height != sizes[1].height || sizes[0].width != sizes[1].width)
-      throw InputError(fmt::format(
-          "{} has images of {} x {}, {} of {} x {}: {}", train.images.string(), sizes[0].height,
-          sizes[0].width, test.images.string(), sizes[1].height, sizes[1].width, kFourFiles));
-  });
-  std::vector<std::byte> bytes(sizeof(sizes));
-  std::memcpy(bytes.data(), sizes.data(), bytes.size());
-  comm.broadcast(bytes, 0);
-  std::memcpy(sizes.data(), bytes.data(), sizeof(sizes));
-  return sizes;
+// ---- the root's header on all ranks
+
+struct FixedHeader {
+  std::array<std::uint64_t, 2> samples{};
+  std::int32_t height = 0;
+  std::int32_t width = 0;
+  std::int32_t channels = 0;
+  std::int32_t group_kind = 0;
+};
+
+std::vector<std::byte> pack(const DatasetHeader& header) {
+  const FixedHeader fixed{header.samples, header.image.height, header.image.width,
+                          header.image.channels, static_cast<std::int32_t>(header.group_kind)};
+  std::vector<std::byte> bytes(sizeof(fixed));
+  std::memcpy(bytes.data(), &fixed, sizeof(fixed));
+  for (const auto& name : header.groups) {
+    const auto text = std::as_bytes(std::span(name.c_str(), name.size() + 1));
+    bytes.insert(bytes.end(), text.begin(), text.end());
+  }
+  return bytes;
+}
+
+DatasetHeader unpack(const std::vector<std::byte>& bytes) {
+  FixedHeader fixed;
+  std::memcpy(&fixed, bytes.data(), sizeof(fixed));
+  DatasetHeader header{.image = {fixed.height, fixed.width, fixed.channels},
+                       .samples = fixed.samples,
+                       .group_kind = static_cast<GroupKind>(fixed.group_kind),
+                       .groups = {}};
+  const auto* end = reinterpret_cast<const char*>(bytes.data() + bytes.size());
+  for (const auto* at = reinterpret_cast<const char*>(bytes.data()) + sizeof(fixed); at < end;
+       at += header.groups.back().size() + 1)
+    header.groups.emplace_back(at);
+  return header;
 }
 
 /// Runs `read` and adds this host's name to its complaint: the files of each node may differ.
@@ -94,75 +106,108 @@ void read_on_this_host(const Communicator& comm, const Read& read) {
   }
 }
 
-void read_pixels(const PartFiles& files, std::span<std::byte> pixels) {
-  IdxReader(files.images, kImageAxes).read_values(pixels);
-}
+/// The files of a data set, opened by the ranks that read: the root, and one of each other node.
+class Source {
+ public:
+  Source(const DataConfig& config, Communicator& comm) : config_(config), comm_(comm) {
+    std::vector<std::byte> bytes;
+    agree(comm, [&] {
+      if (!comm.is_root()) return;  // thousands of ranks would only burden the file system
+      reader_ = open_dataset(config);
+      check_sizes(reader_->header(), config.path);
+      bytes = pack(reader_->header());
+    });
+    comm.broadcast(bytes, 0);
+    header_ = unpack(bytes);
+  }
 
-void read_labels(const PartFiles& files, std::span<std::byte> labels) {
-  std::vector<std::byte> narrow(labels.size() / sizeof(std::int32_t));
-  IdxReader(files.labels, kLabelAxes).read_values(narrow);
-  auto* wide = reinterpret_cast<std::int32_t*>(labels.data());
-  std::transform(narrow.begin(), narrow.end(), wide,
-                 [](std::byte label) { return std::to_integer<std::int32_t>(label); });
-}
+  const DatasetHeader& header() const { return header_; }
 
-Samples load_part(const std::filesystem::path& folder, const std::string& part,
-                  const PartSizes& sizes, Communicator& comm) {
-  Samples samples{.size = sizes.samples, .pixels = {}, .labels = {}};
-  // Again on the node that reads: its files must be those whose headers the root announced.
-  const auto checked_files = [&] {
-    auto files = find_part(folder, part);
-    if (read_sizes(files) != sizes)
-      throw InputError(fmt::format("{} is not the same on all nodes: copy one data set to all",
-                                   files.images.string()));
-    return files;
-  };
-  samples.pixels = comm.share_on_node(sizes.samples * sizes.height * sizes.width, [&](auto memory) {
-    read_on_this_host(comm, [&] { read_pixels(checked_files(), memory); });
-  });
-  samples.labels = comm.share_on_node(sizes.samples * sizeof(std::int32_t), [&](auto memory) {
-    read_on_this_host(comm, [&] { read_labels(checked_files(), memory); });
-  });
-  return samples;
-}
+  /// Labels must be below `classes`.
+  Samples load(PartKind part, std::int32_t classes) {
+    const auto n = header_.size(part);
+    Samples samples{.size = n, .pixels = {}, .labels = {}, .groups = {}};
+    samples.pixels =
+        share(n * header_.image.size(), [&](auto memory) { reader().read_pixels(part, memory); });
+    samples.labels = share(n * sizeof(std::int32_t), [&](auto memory) {
+      reader().read_labels(part, as_integers(memory));
+      check_labels(part, as_integers(memory), classes);
+    });
+    if (header_.group_kind != GroupKind::none)
+      samples.groups = share(n * sizeof(std::int32_t),
+                             [&](auto memory) { reader().read_groups(part, as_integers(memory)); });
+    return samples;
+  }
+
+ private:
+  static std::span<std::int32_t> as_integers(std::span<std::byte> bytes) {
+    return {reinterpret_cast<std::int32_t*>(bytes.data()), bytes.size() / sizeof(std::int32_t)};
+  }
+
+  template <class Fill>
+  std::shared_ptr<const std::byte> share(std::size_t bytes, const Fill& fill) {
+    return comm_.share_on_node(
+        bytes, [&](auto memory) { read_on_this_host(comm_, [&] { fill(memory); }); });
+  }
+
+  /// Opened again on each node that reads: its files must be those that the root announced.
+  DatasetReader& reader() {
+    if (!reader_) {
+      reader_ = open_dataset(config_);
+      if (reader_->header() != header_)
+        throw InputError(
+            fmt::format("{} is not the same on all nodes: copy one data set to all", config_.path));
+    }
+    return *reader_;
+  }
+
+  /// Test labels that the training part doesn't know could only ever be answered wrongly.
+  void check_labels(PartKind part, std::span<const std::int32_t> labels, std::int32_t classes) {
+    const auto wrong = std::find_if(labels.begin(), labels.end(), [&](std::int32_t label) {
+      return label < 0 || label >= classes;
+    });
+    if (wrong == labels.end()) return;
+    const auto* rule =
+        part == PartKind::train ? "they begin at 0 and end at" : "training labels end at";
+    throw InputError(fmt::format("{}: sample {} has label {} ({} {}): {}",
+                                 reader().labels_origin(part), wrong - labels.begin(), *wrong, rule,
+                                 classes - 1, kRightSet));
+  }
+
+  const DataConfig& config_;
+  Communicator& comm_;
+  std::unique_ptr<DatasetReader> reader_;
+  DatasetHeader header_;
+};
 
 int count_classes(const Samples& train) {
   const auto labels = train.label_values();
   return *std::max_element(labels.begin(), labels.end()) + 1;
 }
 
-/// Test labels that the training part doesn't know could only ever be answered wrongly.
-void check_test_labels(const Dataset& dataset, const std::filesystem::path& folder) {
-  const auto labels = dataset.test.label_values();
-  const auto wrong = std::find_if(labels.begin(), labels.end(),
-                                  [&](std::int32_t label) { return label >= dataset.classes; });
-  if (wrong != labels.end())
-    throw InputError(fmt::format("{}: sample {} has label {} (training labels end at {}): {}",
-                                 find_part(folder, "t10k").labels.string(), wrong - labels.begin(),
-                                 *wrong, dataset.classes - 1, kFourFiles));
-}
-
-/// Sets mean and deviation of the one channel. The sums are of integers: exact, in any order.
-void measure_pixels(Dataset& dataset) {
-  const auto* pixels = reinterpret_cast<const std::uint8_t*>(dataset.train.pixels.get());
-  const std::size_t n = dataset.train.size * dataset.image.size();
-  std::uint64_t sum = 0;
-  std::uint64_t squares = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t pixel = pixels[i];
-    sum += pixel;
-    squares += std::uint64_t{pixel * pixel};
-  }
-  const double mean = static_cast<double>(sum) / static_cast<double>(n);
-  const double variance = static_cast<double>(squares) / static_cast<double>(n) - mean * mean;
-  dataset.mean = {static_cast<float>(mean / kWhite)};
-  dataset.deviation = {variance > 0 ? static_cast<float>(std::sqrt(variance) / kWhite) : 1.0F};
-}
-
 /// The last part of the path, also where it ends in a slash.
 std::string folder_name(const std::filesystem::path& folder) {
   const auto path = std::filesystem::absolute(folder).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+/// How many groups there are, their names if they are few, and how many can be clients.
+std::string describe_groups(const Dataset& dataset) {
+  constexpr std::size_t kFew = 10;
+  std::array<std::vector<bool>, 2> seen;
+  for (const auto part : kParts) {
+    auto& mine = seen[static_cast<std::size_t>(part)];
+    mine.resize(dataset.groups.size());
+    for (const auto group : dataset.part(part).group_values())
+      mine[static_cast<std::size_t>(group)] = true;
+  }
+  std::size_t whole = 0;
+  for (std::size_t g = 0; g < dataset.groups.size(); ++g) whole += seen[0][g] && seen[1][g] ? 1 : 0;
+  auto text = fmt::format("{}", dataset.groups.size());
+  if (dataset.groups.size() <= kFew) text += fmt::format(" ({})", fmt::join(dataset.groups, ", "));
+  if (whole < dataset.groups.size())
+    text += fmt::format(", {} of them with training and test samples", whole);
+  return text;
 }
 
 }  // namespace
@@ -175,16 +220,40 @@ ops::SampleSource Dataset::source(const Samples& part) const {
           .deviation = deviation.data()};
 }
 
+void measure_pixels(Dataset& dataset) {
+  const auto channels = static_cast<std::size_t>(dataset.image.channels);
+  const auto* pixels = reinterpret_cast<const std::uint8_t*>(dataset.train.pixels.get());
+  const std::size_t n = dataset.train.size * dataset.image.size();
+  std::vector<std::uint64_t> sum(channels);  // integers: exact, in any order
+  std::vector<std::uint64_t> squares(channels);
+  for (std::size_t i = 0; i < n; i += channels)
+    for (std::size_t c = 0; c < channels; ++c) {
+      const std::uint32_t pixel = pixels[i + c];
+      sum[c] += pixel;
+      squares[c] += std::uint64_t{pixel * pixel};
+    }
+  dataset.mean.clear();
+  dataset.deviation.clear();
+  const auto count = static_cast<double>(n / channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double mean = static_cast<double>(sum[c]) / count;
+    const double variance = static_cast<double>(squares[c]) / count - mean * mean;
+    dataset.mean.push_back(static_cast<float>(mean / kWhite));
+    dataset.deviation.push_back(variance > 0 ? static_cast<float>(std::sqrt(variance) / kWhite)
+                                             : 1.0F);
+  }
+}
+
 Dataset load_dataset(const DataConfig& config, Communicator& comm) {
-  const std::filesystem::path folder = config.path;
-  const auto sizes = agree_on_sizes(folder, comm);
+  Source source(config, comm);
   Dataset dataset;
-  dataset.name = folder_name(folder);
-  dataset.image = {static_cast<int>(sizes[0].height), static_cast<int>(sizes[0].width), 1};
-  dataset.train = load_part(folder, "train", sizes[0], comm);
-  dataset.test = load_part(folder, "t10k", sizes[1], comm);
+  dataset.name = folder_name(config.path);
+  dataset.image = source.header().image;
+  dataset.group_kind = source.header().group_kind;
+  dataset.groups = source.header().groups;
+  dataset.train = source.load(PartKind::train, kMostClasses);
   dataset.classes = count_classes(dataset.train);
-  agree(comm, [&] { check_test_labels(dataset, folder); });
+  dataset.test = source.load(PartKind::test, dataset.classes);
   measure_pixels(dataset);
   return dataset;
 }
@@ -197,18 +266,26 @@ std::string describe_dataset(const Dataset& dataset) {
   };
   const auto train = count(dataset.train);
   const auto test = count(dataset.test);
+  const std::string groups =
+      dataset.group_kind == GroupKind::none
+          ? ""
+          : fmt::format(
+                "{:<10} {}\n",
+                fmt::format("{}s", kGroupKindNames[static_cast<std::size_t>(dataset.group_kind)]),
+                describe_groups(dataset));
   std::string text = fmt::format(
       "data set   {}\n"
       "image      {} x {} pixels, {} channel{}\n"
       "training   {} samples\n"
       "test       {} samples\n"
       "classes    {}\n"
+      "{}"
       "mean       {:.4f}\n"
       "deviation  {:.4f}\n\n"
       "class  training      test\n",
       dataset.name, dataset.image.height, dataset.image.width, dataset.image.channels,
       dataset.image.channels == 1 ? "" : "s", dataset.train.size, dataset.test.size,
-      dataset.classes, fmt::join(dataset.mean, " "), fmt::join(dataset.deviation, " "));
+      dataset.classes, groups, fmt::join(dataset.mean, " "), fmt::join(dataset.deviation, " "));
   for (std::size_t c = 0; c < train.size(); ++c)
     text += fmt::format("{:5}  {:8}  {:8}\n", c, train[c], test[c]);
   return text;

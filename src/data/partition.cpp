@@ -296,8 +296,11 @@ Partition draw(const Request& request) {
     case PartitionKind::dirichlet: return draw_dirichlet(request);
     case PartitionKind::iid: return draw_iid(request);
     case PartitionKind::quantity: return draw_quantity(request);
+    case PartitionKind::natural:
+    case PartitionKind::domain:
+    case PartitionKind::file: break;
   }
-  throw std::logic_error("unknown kind of partition");
+  throw std::logic_error("not a kind of partition that is drawn");
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace fedselect {
 
 /// Which samples each client owns. Both splits of a client follow the same class mix.
 ///
-/// No sample belongs to two clients; every client has at least one training and one test sample. A
-/// client's indices ascend.
+/// Every client has at least one training and one test sample. Unless it was read from a file, no
+/// sample belongs to two clients, and a client's indices ascend.
 struct Partition {
   using Indices = std::vector<std::int32_t>;  ///< into the data set's part
   std::vector<Indices> train;                 ///< one entry a client
@@ -21,7 +21,8 @@ struct Partition {
   std::size_t clients() const { return train.size(); }
 };
 
-/// Draws the partition from (seed, Purpose::partition) alone: every rank gets the same one. Labels
+/// Draws a partition of the kinds shards, dirichlet, iid, quantity from (seed, Purpose::partition)
+/// alone: every rank gets the same one. No sample belongs to two clients; indices ascend. Labels
 /// are those of the data set's training and test part, in {0, ..., classes - 1}. Throws InputError
 /// where the request can't be met: which key, why, and values that would do.
 ///

@@ -130,7 +130,7 @@ class CommandLine(unittest.TestCase):
             text = self.call("data", "info", *arguments).stdout
             self.assertIn("8 x 8", text)
             self.assertIn("160", text)
-        self.assertIn("missing", self.call("data", "info", "--path", self.home, code=2).stderr)
+        self.assertIn("no data set of a known format", self.call("data", "info", "--path", self.home, code=2).stderr)
 
     def test_check(self):
         text = self.call("check", self.config).stdout

@@ -179,6 +179,19 @@ TEST(Agree, OneRanksInputErrorBecomesEverybodys) {
             "clients = 0 (too few): set it to 1");
 }
 
+TEST(Agree, AKeyErrorKeepsItsKey) {
+  const auto action = [] {
+    if (world().rank() == last_rank()) throw KeyError("data.clients", "two lines:\nset it to 1");
+  };
+  try {
+    agree(world(), action);
+    ADD_FAILURE() << "agreed";
+  } catch (const KeyError& error) {
+    EXPECT_EQ(error.key(), "data.clients");
+    EXPECT_STREQ(error.what(), "two lines:\nset it to 1");
+  }
+}
+
 TEST(Agree, OneRanksFailureBecomesEverybodysWithItsRank) {
   const auto action = [] {
     if (world().rank() == last_rank()) throw std::runtime_error("disk is full");

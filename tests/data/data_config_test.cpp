@@ -58,9 +58,42 @@ TEST(DataConfig, DeclaresItsKeysAndPermitsItsDefaults) {
   Declarations fields;
   describe(config, fields);
   EXPECT_EQ(fields.keys,
-            (std::vector<std::string>{"path", "clients", "partition", "classes_per_client",
-                                      "train_per_class", "test_per_class", "beta", "min_samples"}));
+            (std::vector<std::string>{"path", "format", "image_size", "test_fraction",
+                                      "test_images", "test_severity", "partition", "clients",
+                                      "partition_file", "classes_per_client", "train_per_class",
+                                      "test_per_class", "beta", "min_samples", "corruption",
+                                      "corruption_severity", "rotation", "rotation_kind"}));
   EXPECT_TRUE(fields.violated.empty());
+  EXPECT_EQ(config.clients, 10);
+}
+
+TEST(DataConfig, TakesAllClientsThatComeWithTheData) {
+  for (const auto kind : {PartitionKind::natural, PartitionKind::domain, PartitionKind::file}) {
+    DataConfig config;
+    config.partition = kind;
+    if (kind == PartitionKind::file) config.partition_file = "some.h5";
+    Declarations fields;
+    describe(config, fields);
+    EXPECT_TRUE(fields.violated.empty());
+    EXPECT_EQ(config.clients, 0);
+    EXPECT_TRUE(fields.ranges["clients"].contains(0));
+  }
+}
+
+TEST(DataConfig, KeepsTheNumberOfClientsThatIsThere) {
+  DataConfig config;
+  config.clients = 7;
+  Declarations fields;
+  describe(config, fields);
+  EXPECT_EQ(config.clients, 7);
+}
+
+TEST(DataConfig, APartitionFromAFileNamesIt) {
+  DataConfig config;
+  config.partition = PartitionKind::file;
+  Declarations fields;
+  describe(config, fields);
+  EXPECT_EQ(fields.violated, std::vector<std::string>{"partition_file"});
 }
 
 TEST(DataConfig, RefusesWhatMakesNoSense) {

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "base/error.hpp"
-#include "data/partition.hpp"
+#include "data/make_partition.hpp"
 #include "idx_writer.hpp"
 #include "mpi_main.hpp"
 
@@ -185,19 +185,19 @@ TEST_F(FashionMnist, HasItsPublishedNumbers) {
 
 TEST_F(FashionMnist, IsPartitionedAlikeOnAllRanks) {
   const auto data = load_dataset(DataConfig{}, world());
-  for (std::size_t kind = 0; kind < kPartitionNames.size(); ++kind) {
+  for (const auto kind : {PartitionKind::shards, PartitionKind::dirichlet, PartitionKind::iid,
+                          PartitionKind::quantity}) {
     DataConfig config;
-    config.partition = static_cast<PartitionKind>(kind);
+    config.partition = kind;
     config.clients = 50;
-    const auto mine = draw_partition(config, 5, data.classes, data.train.label_values(),
-                                     data.test.label_values());
+    const auto mine = make_partition(config, 5, data, world());
     for (const auto* split : {&mine.train, &mine.test})
       for (const auto& indices : *split) {
         const auto bytes = bytes_of(indices);
         std::vector<std::byte> roots(bytes.begin(), bytes.end());
         world().broadcast(roots, 0);
         ASSERT_EQ(roots, std::vector<std::byte>(bytes.begin(), bytes.end()))
-            << kPartitionNames[kind];
+            << kPartitionNames[static_cast<std::size_t>(kind)];
       }
   }
 }

@@ -107,7 +107,9 @@ class RoundByHand : public ::testing::Test {
              {0.0F},
              {1.0F},
              testing::make_samples({255, 51, 51}, {0, 2, 2}),
-             testing::make_samples({255, 51}, {0, 2})};
+             testing::make_samples({255, 51}, {0, 2}),
+             GroupKind::none,
+             {}};
     partition_.train = {{0}, {1, 2}};
     partition_.test = {{0}, {1}};
     const auto padded = network_.initial_parameters(kSeed);

@@ -186,7 +186,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"unknown_choice",
                 with_method("[data]\npartition = \"shard\""),
                 {"a.toml:2:1: data.partition: unknown value \"shard\"; did you mean \"shards\"? "
-                 "(one of shards, dirichlet, iid, quantity)"}},
+                 "(one of shards, dirichlet, iid, quantity, natural, "
+                 "domain, file)"}},
         Mistake{"choice_like_none",
                 with_method("[data]\npartition = \"zzzzzz\""),
                 {"a.toml:2:1: data.partition: unknown value \"zzzzzz\" (one of shards"}},
