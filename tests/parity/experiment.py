@@ -1,0 +1,179 @@
+"""One experiment, run twice: by the program and by the reference, from the same files."""
+
+import json
+import struct
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+import program  # noqa: E402
+from make_idx import make_idx  # noqa: E402
+from reference import networks  # noqa: E402
+from reference.clients import Client  # noqa: E402
+from reference.federation import Setting, Train  # noqa: E402
+from reference.methods import METHODS  # noqa: E402
+from reference.optimizers import LocalOptimizer, Server  # noqa: E402
+
+SIDE, CLASSES = 12, 4
+# Unequal clients; none leaves a last batch of one sample, and some leave a last batch without partner.
+TRAIN_SAMPLES, TEST_SAMPLES = (11, 18, 26, 31, 40), (9, 12, 14, 16, 20)
+
+
+# The files that both are given
+
+
+def make_data(folder):
+    make_idx(folder, train=200, test=120, size=SIDE, classes=CLASSES, seed=3)
+    return folder
+
+
+def make_partition(path, labels):
+    """Clients of two or three classes each; layout of /partition in docs/result-format.md. labels: those of the
+    training and of the test samples."""
+    random = np.random.default_rng(5)
+    classes = [(0, 1), (1, 2, 3), (2, 3), (0, 3), (0, 1, 2)]
+    with h5py.File(path, "w") as file:
+        for part, sizes, label in zip(("train", "test"), (TRAIN_SAMPLES, TEST_SAMPLES), labels):
+            free = list(random.permutation(len(label)))
+            indices = []
+            for own, size in zip(classes, sizes):
+                taken = [i for i in free if label[i] in own][:size]
+                assert len(taken) == size
+                free = [i for i in free if i not in set(taken)]
+                indices.append(taken)
+            file[f"partition/{part}_indices"] = np.concatenate(indices).astype("i8")
+            file[f"partition/{part}_offsets"] = np.cumsum([0, *map(len, indices)]).astype("i8")
+
+
+def write_safetensors(path, tensors):
+    """Header length, JSON header, data: https://huggingface.co/docs/safetensors."""
+    header, offset = {}, 0
+    for name, tensor in tensors.items():
+        end = offset + 4 * tensor.numel()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    data = b"".join(t.contiguous().numpy().astype("<f4").tobytes() for t in tensors.values())
+    Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def write_config(path, sections, method):
+    lines = [f"{key} = {json.dumps(value)}" for key, value in sections[""].items()]
+    for name, keys in sections.items():
+        if name:
+            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+    lines += ["", "[[method]]", *(f"{key} = {json.dumps(value)}" for key, value in method.items())]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def read_idx(path, axes):
+    return np.frombuffer(path.read_bytes(), dtype="u1", offset=4 + 4 * axes)
+
+
+def read_data(folder):
+    """Images in [-1, 1] and labels, of training and test."""
+    parts = []
+    for prefix in ("train", "t10k"):
+        pixels = read_idx(folder / f"{prefix}-images-idx3-ubyte", 3).reshape(-1, 1, SIDE, SIDE)
+        x = torch.from_numpy((pixels.astype("f4") / 255 - 0.5) / 0.5)
+        parts.append((x, torch.from_numpy(read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1).astype("i8"))))
+    return parts
+
+
+def read_clients(data, partition):
+    """The clients' samples in the partition's order. partition: an open group with indices and offsets."""
+    clients = []
+    train, test = ((partition[f"{p}_indices"][:], partition[f"{p}_offsets"][:]) for p in ("train", "test"))
+    for k in range(len(train[1]) - 1):
+        own = []
+        for (x, y), (indices, offsets) in zip(data, (train, test)):
+            rows = torch.from_numpy(indices[offsets[k] : offsets[k + 1]].astype("i8"))
+            own += [x[rows], y[rows]]
+        clients.append(Client(*own))
+    return clients
+
+
+# The two runs
+
+
+@dataclass
+class Case:
+    """method and its keys; model; what else the config says; tolerances."""
+
+    method: str
+    keys: dict
+    model: str = "mlp"
+    hidden: int = 24
+    rounds: int = 6
+    train: dict = None
+    server: dict = None
+    participation: float = 0.6
+    initial: object = None  # changes the initial values
+    exact_masks: bool = False  # no differences are allowed near the cutoff either
+    tolerance: float = 1e-4
+
+
+class Programmed:
+    """What the program computed."""
+
+    def __init__(self, path, network):
+        with h5py.File(path) as file:
+            self.w = {name: torch.from_numpy(file[f"model/{name}"][:]) for name in network.names}
+            self.metrics = {name: data[:] for name, data in file["metrics"].items()}
+            self.cohorts = [np.flatnonzero(row).tolist() for row in self.metrics["participated"]]
+            names = [n.decode() if isinstance(n, bytes) else n for n in file["layout/name"][:]]
+            assert names == network.parameters, f"{names} are not {network.parameters}"
+            bits = np.unpackbits(file["masks/bits"][:], axis=1, bitorder="little")[:, : network.size]
+            self.masks = torch.from_numpy(bits.astype(bool))
+            self.models = torch.from_numpy(file["client_models/values"][:]) if "client_models" in file else None
+
+
+def run_program(case, folder, files):
+    """Runs it and returns the path of the result."""
+    model = {"name": case.model, "initial": str(folder / "initial.safetensors")}
+    if case.model == "mlp":
+        model["hidden"] = case.hidden
+    sections = {
+        "": {"name": "parity", "seed": 7, "rounds": case.rounds},
+        "data": {"path": str(files / "data"), "clients": len(TRAIN_SAMPLES), "partition": "file",
+                 "partition_file": str(files / "partition.h5")},
+        "model": model,
+        "train": {"passes": 2, "batch": 8, "lr": 0.05, "shuffle": False, **(case.train or {})},
+        "federation": {"participation": case.participation},
+        "evaluate": {"every": 1},
+        "output": {"masks": True, "client_models": True},
+    }
+    if case.server:
+        sections["server"] = case.server
+    write_config(folder / "config.toml", sections, {"name": case.method, **case.keys})
+    program.finish([program.program(), "run", folder / "config.toml", "--out", folder, "--quiet"], True)
+    return folder / "parity" / "result.h5"
+
+
+def make_network(case):
+    torch.manual_seed(13)
+    return networks.make(case.model, SIDE, 1, CLASSES, case.hidden)
+
+
+def run_reference(case, network, initial, clients, cohorts):
+    """The reference, on the cohorts that the program drew."""
+    train = {"passes": 2, "batch": 8, "lr": 0.05, **(case.train or {})}
+    optimizer = LocalOptimizer(train.get("optimizer", "sgd"),
+                               **{k: v for k, v in train.items() if k in LocalOptimizer.__annotations__ and k != "kind"})
+    server = dict(case.server or {})
+    server = Server(server.pop("optimizer", "average"), **server)
+    setting = Setting(network, initial, clients,
+                      Train(train["passes"], train["batch"], learning_rate(train, case.rounds), optimizer), server)
+    method = METHODS[case.method](setting, dict(case.keys))
+    return method, [method.round(t, cohort) for t, cohort in enumerate(cohorts)]
+
+
+def learning_rate(train, rounds):
+    """The rate of a round."""
+    return lambda t: train["lr"]
