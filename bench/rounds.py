@@ -3,9 +3,11 @@
 Usage: /usr/bin/python3 bench/rounds.py FEDSELECT_PROGRAM
 
 Runs bench/paper_setting.toml on one and on two ranks by turns and reads the phases from the result files. "Own work" is what
-federated learning adds to training and testing: selection, masks, aggregation, communication, the store, writing.
+federated learning adds to training and testing: selection, masks, aggregation, communication, the store, writing, and what
+follows the last round (result.h5), which only these few rounds share.
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -32,7 +34,11 @@ def run(program, ranks, folder):
         with h5py.File(pathlib.Path(folder) / name / method / "result.h5") as file:
             phases = [p.decode() if isinstance(p, bytes) else p for p in file["timings/phase"][:]]
             # The first round also pays for first touches of memory; it is left out.
-            results[method] = (phases, file["timings/seconds"][1:], file["metrics/gradients"][1:].sum())
+            seconds = file["timings/seconds"][1:]
+            gradients = file["metrics/gradients"][1:].sum()
+        manifest = json.loads((pathlib.Path(folder) / name / method / "manifest.json").read_text())
+        seconds[-1, 0, phases.index("write")] += manifest["finish_seconds"]
+        results[method] = (phases, seconds, gradients)
     return results
 
 

@@ -48,7 +48,7 @@ class Bench {
   /// Images a second of the best of many passes within `seconds`.
   double images_per_second(Scope scope, double seconds) {
     Trainer trainer(*ops_, network_, config_, 100, 1, data_, partition_, clients_, 1);
-    trainer.begin();
+    trainer.begin(Phase::train);
     trainer.passes(1, scope);
     double best = 0;
     for (const double end = now() + seconds; now() < end;) {

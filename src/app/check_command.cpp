@@ -53,6 +53,8 @@ void print_experiment(const Experiment& experiment) {
                                  : fmt::format("{} ({})", method.label, method.name);
     line(i == 0 ? "methods" : "",
          fmt::format("{}, {} passes", name, passes_of(method, config.train)));
+    if (const auto caveat = method.algorithm->caveat(config.rounds); !caveat.empty())
+      line("", "  warning: " + caveat);
   }
 }
 

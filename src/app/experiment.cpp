@@ -1,5 +1,6 @@
 #include "app/experiment.hpp"
 
+#include <functional>
 #include <optional>
 
 #include "app/failure.hpp"
@@ -23,13 +24,28 @@ Config load_config(const ConfigSource& source, Communicator& comm) {
   return config;
 }
 
+namespace {
+
+/// together(), where a KeyError gets the place of its key.
+void together_at(const Config& config, Communicator& comm, const std::function<void()>& action) {
+  together(comm, [&] {
+    try {
+      action();
+    } catch (const KeyError& error) {
+      throw InputError(config.locate(error));
+    }
+  });
+}
+
+}  // namespace
+
 Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
   Config config = load_config(source, comm);
   std::optional<Dataset> data;
-  together(comm, [&] { data = load_dataset(config.data, comm); });
+  together_at(config, comm, [&] { data = load_dataset(config.data, comm); });
   std::optional<Partition> partition;
   std::optional<Network> network;
-  together(comm, [&] {
+  together_at(config, comm, [&] {
     partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
                                data->train.label_values(), data->test.label_values());
     network.emplace(config.model, data->image, data->classes);

@@ -13,14 +13,6 @@ namespace fedselect {
 
 namespace {
 
-/// Personal fraction of all parameters, from that of each tensor.
-double weighted_density(const ParameterLayout& layout, const float* density) {
-  double personal = 0;
-  for (const Tensor& tensor : layout.tensors())
-    personal += static_cast<double>(*density++) * static_cast<double>(tensor.size());
-  return personal / static_cast<double>(layout.size());
-}
-
 std::vector<double> finite(std::vector<double> values) {
   std::erase_if(values, [](double value) { return !std::isfinite(value); });
   return values;
@@ -34,7 +26,6 @@ std::string describe_accuracy(const std::optional<double>& accuracy) {
 
 void Outcome::add(const RoundRecord& round, double seconds) {
   seconds_ += seconds;
-  diverged_ = 0;
   double personal = 0;
   std::int64_t cohort = 0;
   for (std::size_t i = 0; i < round.clients.size(); ++i) {
@@ -47,7 +38,7 @@ void Outcome::add(const RoundRecord& round, double seconds) {
     diverged_ += record.diverged;
     if (record.participated == 0) continue;
     ++cohort;
-    personal += weighted_density(*layout_, &round.density[i * layout_->tensors().size()]);
+    personal += round.personal_share(i, *layout_);
   }
   personal_share_ = personal / static_cast<double>(cohort);
 }

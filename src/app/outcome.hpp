@@ -23,7 +23,7 @@ class Outcome {
   /// Over the clients that were ever tested, of the last test of each; none before the first one.
   std::optional<double> mean_accuracy() const;
   std::optional<double> worst_accuracy() const;
-  /// Clients left out of the last round's aggregate.
+  /// How often a client was left out of a round's aggregate because it diverged.
   std::int64_t diverged() const { return diverged_; }
 
   /// The outcomes as a table with a headline.

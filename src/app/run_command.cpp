@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -44,23 +45,17 @@ std::vector<fs::path> choose_folders(const RunOptions& options, const Config& co
   return folders;
 }
 
-/// Refuses folders that hold anything, before anything is run.
-void require_unused(const std::vector<fs::path>& folders) {
-  for (const fs::path& folder : folders) {
-    std::error_code error;
-    if (!fs::is_directory(folder, error) || fs::is_empty(folder, error)) continue;
-    throw InputError(
-        fmt::format("{} holds a run already (nothing is overwritten): choose another --name or "
-                    "--out, or remove the folder",
-                    folder.string()));
-  }
-}
-
 void warn_of_idle_ranks(const Experiment& experiment, const Communicator& comm, RunLog& log) {
   const auto clients = experiment.partition.clients();
   if (static_cast<std::size_t>(comm.size()) > clients)
     log.warn(fmt::format("warning: {} ranks for {} clients, {} without work", comm.size(), clients,
                          static_cast<std::size_t>(comm.size()) - clients));
+}
+
+void warn_of_caveats(const Config& config, RunLog& log) {
+  for (const MethodConfig& method : config.methods)
+    if (const auto caveat = method.algorithm->caveat(config.rounds); !caveat.empty())
+      log.warn(fmt::format("warning: {}: {}", method.label, caveat));
 }
 
 SimulationSetup setup_of(const Config& config, const MethodConfig& method) {
@@ -89,7 +84,7 @@ std::string describe_status(const Outcome& outcome) {
   const auto accuracy = outcome.mean_accuracy();
   std::string status =
       accuracy ? fmt::format("accuracy {:.4f}", *accuracy) : "accuracy not measured yet";
-  if (outcome.diverged() > 0) status += fmt::format(", {} clients diverged", outcome.diverged());
+  if (outcome.diverged() > 0) status += fmt::format(", diverged {}", outcome.diverged());
   return status;
 }
 
@@ -102,9 +97,10 @@ class Runner {
         comm_(comm),
         log_(log),
         command_(options.command),
-        folders_(choose_folders(options, experiment.config)) {
+        folders_(choose_folders(options, experiment.config)),
+        ops_(ops::make_cpu_ops(static_cast<int>(comm.all_reduce_min(ops::cpu_level())))) {
     together(comm_, [&] {
-      if (comm_.is_root()) require_unused(folders_);
+      if (comm_.is_root()) std::for_each(folders_.begin(), folders_.end(), require_unused);
     });
   }
 
@@ -125,6 +121,11 @@ class Runner {
     Outcome outcome(method.label, experiment_.network.layout());
     run_rounds(title_of(index), simulation, *writer, outcome);
     together(comm_, [&] { writer->finish(simulation, experiment_.data, experiment_.partition); });
+    if (outcome.diverged() > 0)
+      log_.warn(
+          fmt::format("warning: {}: clients diverged {} times, left out each time (see "
+                      "metrics/diverged in result.h5)",
+                      method.label, outcome.diverged()));
     log_.say(fmt::format("{}: done, {}", method.label, describe_status(outcome)));
     log_.close();
     return outcome;
@@ -153,14 +154,20 @@ class Runner {
     for (int t = 0; t < config_.rounds; ++t) {
       const auto start = Clock::now();
       const RoundRecord mine = simulation.round(t);
-      const PhaseClock::Scope timed(simulation.clock(), Phase::write);
-      const RoundRecord all = gather_round(comm_, mine);
+      const RoundRecord all = gather(simulation.clock(), mine);
       if (!comm_.is_root()) continue;
+      const PhaseClock::Scope timed(simulation.clock(), Phase::write);
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
       writer.add(all, seconds);
       outcome.add(all, seconds);
       progress.step(describe_status(outcome));
     }
+  }
+
+  /// The wait for slower ranks is communication, not writing.
+  RoundRecord gather(PhaseClock& clock, const RoundRecord& mine) {
+    const PhaseClock::Scope timed(clock, Phase::communicate);
+    return gather_round(comm_, mine);
   }
 
   /// "fedavg (2 of 6)"
@@ -176,7 +183,7 @@ class Runner {
   RunLog& log_;
   std::vector<std::string> command_;
   std::vector<fs::path> folders_;
-  std::unique_ptr<ops::Ops> ops_ = ops::make_cpu_ops();
+  std::unique_ptr<ops::Ops> ops_;
 };
 
 /// Collective.
@@ -185,6 +192,7 @@ void run(const RunOptions& options, Communicator& comm) {
   const Experiment experiment = load_experiment(options.source, comm);
   Runner runner(options, experiment, comm, log);
   warn_of_idle_ranks(experiment, comm, log);
+  warn_of_caveats(experiment.config, log);
   const auto outcomes = runner.run();
   if (comm.is_root())
     fmt::print("{}\nwritten to {}\n", Outcome::table(outcomes),

@@ -3,6 +3,7 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace fedselect {
 
@@ -17,6 +18,19 @@ enum ExitCode : int {
 class InputError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// What a key of the config asks for can't be done, as the data or the network show. The text
+/// begins with the key; who knows the config puts file and line before it.
+class KeyError : public InputError {
+ public:
+  /// `key`: with its section, "data.clients".
+  KeyError(std::string key, const std::string& message)
+      : InputError(message), key_(std::move(key)) {}
+  const std::string& key() const { return key_; }
+
+ private:
+  std::string key_;
 };
 
 /// The machine, a library or a peer failed (disk, MPI, HDF5).

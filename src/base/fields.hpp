@@ -48,6 +48,9 @@ class Fields {
   /// One of `names`; `index` is its position.
   virtual void choice_index(std::string_view key, std::size_t& index,
                             std::span<const std::string_view> names, std::string_view meaning) = 0;
+  /// Says, before `key` is declared, that it means something only if `holds`. A config that sets it
+  /// all the same is refused with `message`, and a resolved config leaves it out.
+  virtual void applies(bool holds, std::string_view key, std::string_view message) = 0;
   /// Something that must hold between keys. `message` says what is wrong with `key` and what to do.
   /// Checked only by readers, after the keys that were declared before it.
   virtual void check(bool holds, std::string_view key, std::string_view message) = 0;

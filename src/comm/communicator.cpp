@@ -47,7 +47,13 @@ class SelfCommunicator final : public Communicator {
   [[noreturn]] static void no_peer() { throw std::logic_error("one process has no peer"); }
 };
 
-enum class Failure : char { input = 'i', system = 's' };
+/// What all ranks threw already, and so has its rank's name.
+class AgreedFailure : public SystemError {
+ public:
+  using SystemError::SystemError;
+};
+
+enum class Failure : char { input = 'i', system = 's', agreed = 'a' };
 
 }  // namespace
 
@@ -64,6 +70,8 @@ void agree(Communicator& comm, const std::function<void()>& action) {
     action();
   } catch (const InputError& error) {
     fail(Failure::input, error.what());
+  } catch (const AgreedFailure& error) {
+    fail(Failure::agreed, error.what());
   } catch (const std::exception& error) {
     fail(Failure::system, error.what());
   }
@@ -75,7 +83,8 @@ void agree(Communicator& comm, const std::function<void()>& action) {
   comm.broadcast(bytes, static_cast<int>(first));
   const std::string heard(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (heard.front() == static_cast<char>(Failure::input)) throw InputError(heard.substr(1));
-  throw SystemError(fmt::format("rank {}: {}", first, heard.substr(1)));
+  if (heard.front() == static_cast<char>(Failure::agreed)) throw AgreedFailure(heard.substr(1));
+  throw AgreedFailure(fmt::format("rank {}: {}", first, heard.substr(1)));
 }
 
 }  // namespace fedselect

@@ -85,18 +85,20 @@ std::int64_t count_shards(const Request& request) {
   const auto s = request.config.classes_per_client;
   const auto c = static_cast<std::int64_t>(request.classes);
   if (s > c)
-    throw InputError(
-        fmt::format("data.classes_per_client = {} is more than the data set has "
-                    "(classes: {}): set it to {} or less",
-                    s, c, c));
+    throw KeyError("data.classes_per_client",
+                   fmt::format("data.classes_per_client = {} is more than the data set has "
+                               "(classes: {}): set it to {} or less",
+                               s, c, c));
   if (n * s % c != 0) {
     const auto step = c / std::gcd(s, c);  // s * N is divisible for multiples of this
     const auto above = (n / step + 1) * step;
-    throw InputError(fmt::format(
-        "data.clients = {} with data.classes_per_client = {} gives {} shards (they must be equally "
-        "many for each of {} classes): set data.clients to {}",
-        n, s, n * s, c,
-        above == step ? fmt::format("{}", step) : fmt::format("{} or {}", above - step, above)));
+    throw KeyError("data.clients",
+                   fmt::format("data.clients = {} with data.classes_per_client = {} gives {} "
+                               "shards (they must be equally "
+                               "many for each of {} classes): set data.clients to {}",
+                               n, s, n * s, c,
+                               above == step ? fmt::format("{}", step)
+                                             : fmt::format("{} or {}", above - step, above)));
   }
   return n * s / c;
 }
@@ -106,15 +108,18 @@ void check_shards(const Part& part, std::int64_t shards, std::int64_t per_class)
   for (std::size_t c = 0; c < part.by_class.size(); ++c) {
     const auto size = part.class_size(c);
     if (size < shards)
-      throw InputError(
-          fmt::format("class {} has {} {} samples for {} shards (s*N/C): take fewer "
-                      "data.clients or data.classes_per_client",
-                      c, size, part.word, shards));
+      throw KeyError("data.clients",
+                     fmt::format("class {} has {} {} samples for {} shards (s*N/C): take fewer "
+                                 "data.clients or data.classes_per_client",
+                                 c, size, part.word, shards));
     if (size / shards < per_class)
-      throw InputError(fmt::format(
-          "data.{0}_per_class = {1} is more than a shard holds (class {2} has {3} {0} samples, {4} "
-          "in its smallest of {5} shards): set it to {4} or less, or take fewer data.clients",
-          part.word, per_class, c, size, size / shards, shards));
+      throw KeyError(
+          fmt::format("data.{}_per_class", part.word),
+          fmt::format(
+              "data.{0}_per_class = {1} is more than a shard holds (class {2} has {3} {0} samples, "
+              "{4} "
+              "in its smallest of {5} shards): set it to {4} or less, or take fewer data.clients",
+              part.word, per_class, c, size, size / shards, shards));
   }
 }
 
@@ -237,11 +242,13 @@ Partition draw_dirichlet(const Request& request) {
   const auto why = best < request.config.min_samples
                        ? fmt::format("the best left one with {} training samples", best)
                        : std::string("where training samples sufficed, one had no test sample");
-  throw InputError(fmt::format(
-      "none of {} draws of data.partition = \"dirichlet\" gives each of {} clients {} training "
-      "samples and a test sample ({}): raise data.beta = {:g}, or lower data.min_samples or "
-      "data.clients",
-      kMostDraws, request.clients, request.config.min_samples, why, request.config.beta));
+  throw KeyError(
+      "data.min_samples",
+      fmt::format(
+          "none of {} draws of data.partition = \"dirichlet\" gives each of {} clients {} training "
+          "samples and a test sample ({}): raise data.beta = {:g}, or lower data.min_samples or "
+          "data.clients",
+          kMostDraws, request.clients, request.config.min_samples, why, request.config.beta));
 }
 
 // ---- iid, quantity
@@ -269,17 +276,18 @@ void check_sizes(const Request& request) {
   const auto n = request.config.clients;
   for (const auto* part : {&request.train, &request.test})
     if (n > part->size)
-      throw InputError(
-          fmt::format("data.clients = {} is more than the {} samples of the {} part "
-                      "(every client needs one): set it to {} or less",
-                      n, part->size, part->word, part->size));
+      throw KeyError("data.clients",
+                     fmt::format("data.clients = {} is more than the {} samples of the {} part "
+                                 "(every client needs one): set it to {} or less",
+                                 n, part->size, part->word, part->size));
   const auto kind = request.config.partition;
   const bool promises_least = kind == PartitionKind::dirichlet || kind == PartitionKind::quantity;
   if (promises_least && n * request.config.min_samples > request.train.size)
-    throw InputError(fmt::format(
-        "data.min_samples = {} for each of data.clients = {} is more than the {} training samples "
-        "that there are: lower one of the two",
-        request.config.min_samples, n, request.train.size));
+    throw KeyError("data.min_samples",
+                   fmt::format("data.min_samples = {} for each of data.clients = {} is more than "
+                               "the {} training samples "
+                               "that there are: lower one of the two",
+                               request.config.min_samples, n, request.train.size));
 }
 
 Partition draw(const Request& request) {

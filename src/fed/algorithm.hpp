@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +49,8 @@ class Algorithm {
   /// The server's part: `global` holds the last global model and receives the new one.
   virtual void merge(const SharedSum& sum, ParameterVector& global) const { sum.mean(global); }
 
+  /// What a user should know before a run of so many rounds begins; empty: nothing.
+  virtual std::string caveat(std::int64_t /*rounds*/) const { return {}; }
   /// The fewest passes a round with which the method trains everything it has to.
   virtual std::int64_t least_passes() const { return 1; }
   virtual TestedOn tested_on() const { return TestedOn::after_broadcast; }

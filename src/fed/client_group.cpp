@@ -17,7 +17,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       initial_(initial.begin(), initial.end()),
       clock_(clock),
       active_(static_cast<std::size_t>(capacity), 1),
-      everything_{0, layout.padded_size()},
+      everything_{0, layout.parameter_span()},
       theta_(ops, capacity, layout.padded_size()),
       gradient_(ops, capacity, layout.padded_size()),
       mask_(ops, capacity, layout.words()),
@@ -177,7 +177,7 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
     double take = growth.ties == ops::Ties::exact ? std::nearbyint(growth.rate * free)
                                                   : free - std::nearbyint((1 - growth.rate) * free);
     if (growth.clamp)
-      take = std::clamp(take, 0.0, std::max(0.0, std::floor(growth.limit * all) - personal));
+      take = std::clamp(take, 0.0, std::max(0.0, std::floor(growth.limit * all + 1e-9) - personal));
     else if (personal > growth.limit * all)
       take = 0;
     counts[i] = static_cast<std::int64_t>(take);

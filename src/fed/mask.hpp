@@ -13,22 +13,24 @@ namespace fedselect {
 /// Which parameters of a client are personal, at rest on the host: one bit per value of the padded
 /// vector, 1 = personal.
 ///
-/// Padding bits are 0. Immutable once made, so clients with the same rule share one object.
+/// Statistics have their bits behind those of the parameters. Padding bits are 0. Immutable once
+/// made, so clients with the same rule share one object.
 class Mask {
  public:
   /// Words as the ops leave them; words.size() == layout.words().
   explicit Mask(std::vector<Word> words) : words_(std::move(words)) {}
 
   std::span<const Word> words() const { return words_; }
-  /// Number of personal parameters.
+  /// Number of personal values, statistics among them.
   std::size_t count() const { return count_bits(words_.data(), words_.size() * kWordBits); }
 
-  /// Personal: the tensors for which `rule(tensor)` holds, whole.
+  /// Personal: the parameters and statistics for which `rule(tensor)` holds, whole tensors.
   template <class Rule>
   static std::shared_ptr<const Mask> of_tensors(const ParameterLayout& layout, const Rule& rule) {
     std::vector<Word> words(layout.words(), 0);
-    for (const Tensor& tensor : layout.tensors())
-      if (rule(tensor)) fill(words, tensor.range);
+    for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+      for (const Tensor& tensor : *tensors)
+        if (rule(tensor)) fill(words, tensor.range);
     return std::make_shared<const Mask>(std::move(words));
   }
 

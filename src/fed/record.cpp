@@ -21,6 +21,15 @@ std::vector<T> gather_values(Communicator& comm, const std::vector<T>& mine) {
 
 }  // namespace
 
+double RoundRecord::personal_share(std::size_t i, const ParameterLayout& layout) const {
+  const auto& tensors = layout.tensors();
+  double personal = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t)
+    personal += static_cast<double>(density[i * tensors.size() + t]) *
+                static_cast<double>(tensors[t].size());
+  return personal / static_cast<double>(layout.size());
+}
+
 RoundRecord gather_round(Communicator& comm, const RoundRecord& mine) {
   const auto clients = gather_values(comm, mine.clients);
   const auto density = gather_values(comm, mine.density);

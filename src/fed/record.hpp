@@ -6,6 +6,7 @@
 
 #include "comm/communicator.hpp"
 #include "fed/phase_clock.hpp"
+#include "model/parameter_layout.hpp"
 
 namespace fedselect {
 
@@ -39,6 +40,9 @@ struct RoundRecord {
   std::vector<ClientRecord> clients;  ///< after gather_round() ascending by client
   std::vector<float> density;  ///< personal fraction after the round, [client record][tensor]
   std::vector<RankRecord> ranks;
+
+  /// Personal fraction of all parameters of record number i.
+  double personal_share(std::size_t i, const ParameterLayout& layout) const;
 };
 
 /// Collective: the records of all ranks, merged on the root; empty elsewhere.

@@ -49,12 +49,13 @@ void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> w
   if (bad < 0) return;
   const auto index = static_cast<std::size_t>(bad) % size;
   const int client = clients.clients()[static_cast<std::size_t>(bad) / size];
-  for (const Tensor& tensor : layout_.tensors())
-    if (index < tensor.range.begin + tensor.size())
-      throw SystemError(fmt::format(
-          "client {}: a value of {} reached {:g} in magnitude, more than exact aggregation holds: "
-          "lower train.lr, or set train.grad_clip",
-          client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
+  for (const auto* tensors : {&layout_.tensors(), &layout_.statistics()})
+    for (const Tensor& tensor : *tensors)
+      if (index < tensor.range.begin + tensor.size())
+        throw SystemError(fmt::format(
+            "client {}: a value of {} reached {:g} in magnitude, more than exact aggregation "
+            "holds: lower train.lr, or set train.grad_clip",
+            client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
 }
 
 void SharedSum::all_reduce(Communicator& comm) {

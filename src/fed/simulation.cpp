@@ -126,7 +126,7 @@ bool Simulation::evaluates_in(int t) const {
 }
 
 void Simulation::train(int t) {
-  trainer_.begin();
+  trainer_.begin(Phase::train);
   algorithm_.client_step(group_, trainer_, setup_.passes);
   group_.check_finite();
   for (int g = 0; g < group_.size(); ++g)
@@ -200,7 +200,7 @@ void Simulation::test_everyone(RoundRecord& record) {
   auto next = record.clients.begin();  // ascending, as the shard is
   for_each_group(shard_, [&](std::span<const int> ids) {
     group_.load(store_, ids, global_, record.round);
-    trainer_.begin();
+    trainer_.begin(Phase::evaluate);
     algorithm_.fine_tune(group_, trainer_);
     const auto tallies = trainer_.test();
     for (std::size_t g = 0; g < ids.size(); ++g) {

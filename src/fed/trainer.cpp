@@ -43,13 +43,14 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainConfig& train
   tested_.resize(n);
 }
 
-void Trainer::begin() {
+void Trainer::begin(Phase phase) {
+  phase_ = phase;
   std::fill(training_.begin(), training_.end(), Tally{});
   next_pass_ = 0;
 }
 
 void Trainer::passes(std::int64_t n, Scope scope) {
-  const PhaseClock::Scope timed(clients_.clock(), Phase::train);
+  const PhaseClock::Scope timed(clients_.clock(), phase_);
   const ops::SgdRule rule{static_cast<float>(config_.lr), static_cast<float>(config_.momentum),
                           static_cast<float>(config_.weight_decay), scope};
   const bool changes_something = plan(scope);

@@ -41,8 +41,9 @@ class Trainer {
           std::uint64_t seed, const Dataset& data, const Partition& partition, ClientGroup& clients,
           int capacity);
 
-  /// Begins a client step: tallies are zero, the pass counter starts anew.
-  void begin();
+  /// Begins a client step: tallies are zero, the pass counter starts anew. Passes count as time of
+  /// `phase`: evaluation where a method trains only to test.
+  void begin(Phase phase);
 
   // The kit: verbs for methods
 
@@ -89,6 +90,7 @@ class Trainer {
   std::vector<Tally> training_;
   std::vector<Tally> tested_;
   int next_pass_ = 0;
+  Phase phase_ = Phase::train;
 };
 
 }  // namespace fedselect

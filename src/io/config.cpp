@@ -53,6 +53,8 @@ class ConfigReader {
     SectionReader reader(scope, overrides_, problems_);
     section.describe(config, reader);
     note_keys(reader);
+    for (std::size_t i = 0; i < reader.keys().size(); ++i)
+      config.places[scope.prefix + reader.keys()[i]] = problems_.describe(reader.places()[i]);
     if (scope.table != nullptr && scope.table != &file_) note_unknown(*scope.table, reader);
   }
 
@@ -221,6 +223,11 @@ toml::table parse_toml(std::string_view text, Problems& problems) {
 }
 
 }  // namespace
+
+std::string Config::locate(const KeyError& error) const {
+  const auto place = places.find(error.key());
+  return place == places.end() ? error.what() : fmt::format("{}: {}", place->second, error.what());
+}
 
 Config read_config(const std::string& path, const std::vector<std::string>& overrides) {
   std::ifstream file(path, std::ios::binary);

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "data/data_config.hpp"
 #include "fed/algorithm.hpp"
 #include "fed/fed_config.hpp"
@@ -43,6 +45,11 @@ struct Settings {
 /// An experiment: what a config file says, with every default filled in.
 struct Config : Settings {
   std::vector<MethodConfig> methods;
+  /// Where each key of a section stands, "train.lr" -> "file:3:1"; for messages.
+  std::map<std::string, std::string> places;
+
+  /// What a KeyError says, with the place of its key before it.
+  std::string locate(const KeyError& error) const;
 };
 
 /// P of a method: its own, or that of [train].

@@ -14,11 +14,14 @@ void Problems::add(const Place& place, std::string text) {
   problems_.push_back({place, std::move(text)});
 }
 
+std::string Problems::describe(const Place& place) const {
+  if (!place.override.empty()) return fmt::format("--set {}", place.override);
+  if (place.line == 0) return origin_;
+  return fmt::format("{}:{}:{}", origin_, place.line, place.column);
+}
+
 std::string Problems::describe(const Problem& problem) const {
-  const Place& place = problem.place;
-  if (!place.override.empty()) return fmt::format("--set {}: {}", place.override, problem.text);
-  if (place.line == 0) return fmt::format("{}: {}", origin_, problem.text);
-  return fmt::format("{}:{}:{}: {}", origin_, place.line, place.column, problem.text);
+  return fmt::format("{}: {}", describe(problem.place), problem.text);
 }
 
 void Problems::throw_if_any() {

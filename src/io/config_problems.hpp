@@ -21,6 +21,8 @@ class Problems {
   explicit Problems(std::string origin) : origin_(std::move(origin)) {}
 
   void add(const Place& place, std::string text);
+  /// The place in words: "file:3:1", or "--set key=value".
+  std::string describe(const Place& place) const;
   /// Throws InputError with all problems, by line, those of overrides last, if there are any.
   void throw_if_any();
 

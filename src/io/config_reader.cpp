@@ -45,8 +45,11 @@ SectionReader::Source SectionReader::look_up(std::string_view key) {
 }
 
 SectionReader::Source SectionReader::declare(std::string_view key) {
+  const Source source = look_up(key);
   keys_.emplace_back(key);
-  return look_up(key);
+  places_.push_back(source.place);
+  if (key == idle_key_ && source.node != nullptr) refuse(source.place, key, why_idle_);
+  return source;
 }
 
 void SectionReader::refuse(const Place& place, std::string_view key, std::string_view text) {
@@ -121,6 +124,11 @@ void SectionReader::choice_index(std::string_view key, std::size_t& index,
   const std::string hint = nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest);
   refuse(source.place, key,
          fmt::format("unknown value {}{} (one of {})", quote(*read), hint, fmt::join(names, ", ")));
+}
+
+void SectionReader::applies(bool holds, std::string_view key, std::string_view message) {
+  idle_key_ = holds ? "" : key;
+  why_idle_ = message;
 }
 
 void SectionReader::check(bool holds, std::string_view key, std::string_view message) {

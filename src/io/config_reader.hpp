@@ -38,11 +38,14 @@ class SectionReader final : public Fields {
   void text(std::string_view key, std::string& value, std::string_view meaning) override;
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> names, std::string_view meaning) override;
+  void applies(bool holds, std::string_view key, std::string_view message) override;
   void check(bool holds, std::string_view key, std::string_view message) override;
 
   const std::string& prefix() const { return scope_.prefix; }
   /// The keys that were declared.
   const std::vector<std::string>& keys() const { return keys_; }
+  /// Where each of them stands, in the same order; the section for one that isn't given.
+  const std::vector<Place>& places() const { return places_; }
   bool found_problems() const { return found_problems_; }
 
  private:
@@ -63,6 +66,9 @@ class SectionReader final : public Fields {
   Overrides& overrides_;
   Problems& problems_;
   std::vector<std::string> keys_;
+  std::vector<Place> places_;
+  std::string idle_key_;  ///< the next key, if it means nothing here
+  std::string why_idle_;
   bool found_problems_ = false;
 };
 

@@ -29,6 +29,9 @@ class SectionWriter final : public Fields {
                     std::span<const std::string_view> names, std::string_view meaning) override {
     line(key, quote(names[index]), meaning);
   }
+  void applies(bool holds, std::string_view key, std::string_view /*message*/) override {
+    idle_key_ = holds ? "" : key;
+  }
   void check(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
 
   void header(std::string_view header) { text_ += fmt::format("\n{}\n", header); }
@@ -36,9 +39,10 @@ class SectionWriter final : public Fields {
 
  private:
   void line(std::string_view key, std::string_view value, std::string_view meaning) {
-    text_ += fmt::format("{} = {}  # {}\n", key, value, meaning);
+    if (key != idle_key_) text_ += fmt::format("{} = {}  # {}\n", key, value, meaning);
   }
   std::string text_;
+  std::string idle_key_;  ///< the next key, if it means nothing here
 };
 
 /// Writes the keys of a section as lines of help: key, default, permitted values, meaning.
@@ -64,6 +68,7 @@ class SectionDocumenter final : public Fields {
     for (const std::string_view name : names) quoted.push_back(quote(name));
     line(key, quoted[index], fmt::format("one of {}", fmt::join(quoted, ", ")), meaning);
   }
+  void applies(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
   void check(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
 
   void header(const Section& section) {

@@ -67,10 +67,11 @@ std::string make_manifest(Communicator& comm, const std::string& device,
   return dump(json);
 }
 
-std::string complete_manifest(const std::string& manifest, double seconds) {
+std::string complete_manifest(const std::string& manifest, double seconds, double finish_seconds) {
   Json json = Json::parse(manifest);
   json["end"] = time_now();
   json["seconds"] = seconds;
+  json["finish_seconds"] = finish_seconds;
   return dump(json);
 }
 

@@ -13,7 +13,8 @@ namespace fedselect {
 std::string make_manifest(Communicator& comm, const std::string& device,
                           const std::vector<std::string>& command);
 
-/// The same with the end time, which is now, and the seconds that the run took.
-std::string complete_manifest(const std::string& manifest, double seconds);
+/// The same with the end time, which is now, the seconds that the run took, and those of them that
+/// passed after the last round, writing the results.
+std::string complete_manifest(const std::string& manifest, double seconds, double finish_seconds);
 
 }  // namespace fedselect

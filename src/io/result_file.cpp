@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "base/error.hpp"
-#include "io/hdf5.hpp"
+#include "files/hdf5.hpp"
 
 namespace fedselect {
 
@@ -164,10 +164,11 @@ void ResultFile::write_layout(const ParameterLayout& layout) {
 }
 
 void ResultFile::write_model(const ParameterLayout& layout, std::span<const float> values) {
-  for (const Tensor& tensor : layout.tensors())
-    parts_->file.write("/model/" + tensor.name,
-                       hdf5::Shape(tensor.shape.begin(), tensor.shape.end()),
-                       values.subspan(tensor.range.begin, tensor.size()), Storage::plain);
+  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+    for (const Tensor& tensor : *tensors)
+      parts_->file.write("/model/" + tensor.name,
+                         hdf5::Shape(tensor.shape.begin(), tensor.shape.end()),
+                         values.subspan(tensor.range.begin, tensor.size()), Storage::plain);
 }
 
 void ResultFile::write_clients(const Partition& partition, const Dataset& data) {

@@ -13,7 +13,7 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/record.hpp"
-#include "io/atomic_file.hpp"
+#include "files/atomic_file.hpp"
 #include "model/parameter_layout.hpp"
 
 namespace fedselect {

@@ -6,11 +6,12 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <numeric>
 #include <optional>
 #include <system_error>
 
 #include "base/error.hpp"
-#include "io/atomic_file.hpp"
+#include "files/atomic_file.hpp"
 #include "io/manifest.hpp"
 
 namespace fedselect {
@@ -47,14 +48,6 @@ class Column {
   std::int64_t count_ = 0;
 };
 
-/// Personal fraction of all parameters, from that of each tensor.
-double personal_share(const ParameterLayout& layout, const float* density) {
-  double personal = 0;
-  for (std::size_t i = 0; i < layout.tensors().size(); ++i)
-    personal += static_cast<double>(density[i]) * static_cast<double>(layout.tensors()[i].size());
-  return personal / static_cast<double>(layout.size());
-}
-
 std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round, double seconds) {
   Column accuracy;
   Column before;
@@ -73,7 +66,7 @@ std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round,
     before.add(record.accuracy_before);
     after.add(record.accuracy_after);
     loss.add(record.loss);
-    personal.add(personal_share(layout, round.density.data() + i * layout.tensors().size()));
+    personal.add(round.personal_share(i, layout));
     sum.bytes_up += record.bytes_up;
     sum.bytes_down += record.bytes_down;
     sum.gradients += record.gradients;
@@ -85,6 +78,15 @@ std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round,
 }
 
 }  // namespace
+
+void require_unused(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error) || fs::is_empty(folder, error)) return;
+  throw InputError(
+      fmt::format("{}: holds a run already (nothing is overwritten): remove the folder, or choose "
+                  "another name with --name or another place with --out",
+                  folder.string()));
+}
 
 RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
                      Communicator& comm)
@@ -103,12 +105,7 @@ void RunWriter::create_folder() {
   if (error)
     throw InputError(fmt::format("{}: cannot make this folder ({}): choose another one with --out",
                                  folder_.string(), error.message()));
-  for (const char* name : {kResultFile, kConfigFile})
-    if (fs::exists(folder_ / name, error))
-      throw InputError(fmt::format(
-          "{}: holds a run already ({} is there): remove the folder, or choose another name with "
-          "--name or another place with --out",
-          folder_.string(), name));
+  require_unused(folder_);
   try {
     replace_file(folder_ / kConfigFile, description_.config);
     replace_file(folder_ / kManifestFile, description_.manifest);
@@ -131,8 +128,7 @@ void RunWriter::add(const RoundRecord& round, double seconds) {
                                   (folder_ / kMetricsFile).string()));
 }
 
-void RunWriter::finish(const Simulation& simulation, const Dataset& data,
-                       const Partition& partition) {
+void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partition& partition) {
   std::optional<ResultFile> file;
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
@@ -142,11 +138,12 @@ void RunWriter::finish(const Simulation& simulation, const Dataset& data,
   if (description_.masks) agree(comm_, [&] { collect_masks(file ? &*file : nullptr, simulation); });
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
-    const std::string manifest = complete_manifest(description_.manifest, seconds.count());
-    file->write_provenance(manifest);
     file->commit();
-    replace_file(folder_ / kManifestFile, manifest);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
+    const PhaseSeconds tail = simulation.clock().take();  // since the last round was measured
+    replace_file(folder_ / kManifestFile,
+                 complete_manifest(description_.manifest, seconds.count(),
+                                   std::accumulate(tail.begin(), tail.end(), 0.0)));
   });
 }
 
@@ -159,6 +156,7 @@ void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, cons
   const auto model = simulation.global_model();
   file.write_model(layout_, std::span<const float>(model));
   file.write_clients(partition, data);
+  file.write_provenance(description_.manifest);
   file.write_timings(rounds_, static_cast<std::size_t>(comm_.size()), simulation.rank_of_client());
 }
 

@@ -15,6 +15,9 @@
 
 namespace fedselect {
 
+/// Throws InputError if the folder exists and holds anything.
+void require_unused(const std::filesystem::path& folder);
+
 /// Writes one run's folder (docs/result-format.md). Constructed on all ranks; files are touched by
 /// the root only.
 class RunWriter {
@@ -31,7 +34,7 @@ class RunWriter {
 
   /// Collective: writes result.h5 beside its final name, syncs and renames it; completes
   /// manifest.json. If that fails, all ranks throw SystemError, and no result.h5 is left.
-  void finish(const Simulation& simulation, const Dataset& data, const Partition& partition);
+  void finish(Simulation& simulation, const Dataset& data, const Partition& partition);
 
  private:
   void create_folder();

@@ -13,6 +13,8 @@ namespace fedselect {
 
 void describe(ModelConfig& config, Fields& fields) {
   fields.choice("name", config.name, kModelNames, "the network that every client trains");
+  fields.applies(config.name == ModelKind::mlp, "hidden",
+                 "only mlp has a hidden layer to size: remove it, or set name = \"mlp\"");
   fields.integer("hidden", config.hidden, kCount, "width of mlp's hidden layer");
 }
 
@@ -34,10 +36,12 @@ Network::Network(const ModelConfig& config, const ops::ImageShape& image, int cl
   constexpr int kSmallestSide = 4;
   constexpr int kFeatures = 512;
   if (image.height < kSmallestSide || image.width < kSmallestSide)
-    throw InputError(fmt::format(
-        "model.name = \"cnn\" needs images of at least {0} x {0} pixels, these have {1} "
-        "x {2}: choose model.name = \"mlp\"",
-        kSmallestSide, image.height, image.width));
+    throw KeyError(
+        "model.name",
+        fmt::format(
+            "model.name = \"cnn\" needs images of at least {0} x {0} pixels, these have {1} "
+            "x {2}: choose model.name = \"mlp\"",
+            kSmallestSide, image.height, image.width));
   ops::ImageShape shape = image;
   const auto block = [&](const char* name, int channels) {
     const ops::ConvShape conv{shape, channels, 5, 1, 2};

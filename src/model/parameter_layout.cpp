@@ -6,14 +6,23 @@
 
 namespace fedselect {
 
-void ParameterLayout::add(std::string name, std::vector<int> shape, TensorKind kind, int layer) {
+void ParameterLayout::add(std::string name, std::vector<int> shape, TensorKind kind, int layer,
+                          bool norm) {
   std::size_t size = 1;
   for (const int extent : shape) size *= static_cast<std::size_t>(extent);
-  const ops::Range range{padded_size_, size};
-  tensors_.push_back({std::move(name), std::move(shape), kind, layer, range});
-  ranges_.push_back(range);
+  const std::size_t span = round_up(size, kWordBits);
+  if (kind == TensorKind::statistic) {
+    statistics_.push_back(
+        {std::move(name), std::move(shape), kind, layer, norm, {padded_size(), size}});
+    statistic_size_ += size;
+    statistic_span_ += span;
+    return;
+  }
+  ranges_.push_back({parameter_span_, size});
+  tensors_.push_back({std::move(name), std::move(shape), kind, layer, norm, ranges_.back()});
   size_ += size;
-  padded_size_ += round_up(size, kWordBits);
+  parameter_span_ += span;
+  for (Tensor& statistic : statistics_) statistic.range.begin += span;
 }
 
 }  // namespace fedselect

@@ -222,7 +222,11 @@ class Ops {
                       Values theta) = 0;
 };
 
-/// The CPU's op set: one thread, the widest vectors that this processor has.
-std::unique_ptr<Ops> make_cpu_ops();
+/// What this processor can do: a level of cpu vector instructions, larger = more. A job takes the
+/// lowest level of its ranks, so that all compute the same bits.
+int cpu_level();
+
+/// The CPU's op set: one thread, the vectors of that level.
+std::unique_ptr<Ops> make_cpu_ops(int level = cpu_level());
 
 }  // namespace fedselect::ops

@@ -152,6 +152,21 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(message, done.stderr)
                 self.assertEqual(done.stdout, "")
 
+    def test_what_only_the_data_shows_is_said_with_its_line(self):
+        for lines, message in (
+                ("clients = 3\nclasses_per_client = 3\n", ":5:1: data.clients = 3 with data.classes_per_client = 3 gives"),
+                ("clients = 4\nclasses_per_client = 9\n", ":6:1: data.classes_per_client = 9 is more than"),
+                ("clients = 4\nclasses_per_client = 2\ntrain_per_class = 900\n", ":7:1: data.train_per_class = 900"),
+                ("partition = \"dirichlet\"\nclients = 4\nmin_samples = 90\n", ":7:1: data.min_samples = 90"),
+                ("clients = 999\n", ":5:1: data.clients = 999 is more than")):
+            with self.subTest(lines):
+                config = self.write_config("name = \"a\"\nrounds = 1\n[data]\npath = \"{data}\"\n" + lines + METHODS)
+                self.assertIn(config + message, self.call("check", config, code=2).stderr)
+
+    def test_masks_that_never_grow_are_told(self):
+        done = self.call("check", self.config, "--set", "method.growth_first=3")
+        self.assertIn("warning: no mask will grow: growth_first = 3 of rounds 0 to 2", done.stdout)
+
     def test_mistake_in_the_file(self):
         config = self.write_config(CONFIG + "learning_rate = 0.1\n" + METHODS)
         done = self.call("run", config, code=2)
@@ -199,7 +214,7 @@ class CommandLine(unittest.TestCase):
         (taken / "config.toml").write_text("mine")
         for ranks in (0, 2):
             done = self.call("run", self.config, ranks=ranks, code=2)
-            self.assertEqual(done.stderr.count("runs/tiny/mean holds a run already"), 1)
+            self.assertEqual(done.stderr.count("runs/tiny/mean: holds a run already"), 1)
             self.assertEqual([path.name for path in taken.parent.iterdir()], ["mean"])
             self.assertEqual((taken / "config.toml").read_text(), "mine")
 

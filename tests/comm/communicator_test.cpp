@@ -187,6 +187,16 @@ TEST(Agree, OneRanksFailureBecomesEverybodysWithItsRank) {
             "rank " + std::to_string(last_rank()) + ": disk is full");
 }
 
+TEST(Agree, NamesTheRankOnceWhereCallsNest) {
+  const auto inner = [] {
+    agree(world(), [] {
+      if (world().rank() == last_rank()) throw std::runtime_error("disk is full");
+    });
+  };
+  EXPECT_EQ(message_of<SystemError>([&] { agree(world(), inner); }),
+            "rank " + std::to_string(last_rank()) + ": disk is full");
+}
+
 TEST(Agree, TheLowestFailingRankSpeaks) {
   const int first = world().size() / 2;
   const auto action = [&] {

@@ -34,6 +34,7 @@ class Declarations final : public Fields {
     note(key, meaning);
     EXPECT_LT(index, names.size()) << key;
   }
+  void applies(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
   void check(bool holds, std::string_view key, std::string_view /*message*/) override {
     if (!holds) violated.emplace_back(key);
   }

@@ -62,7 +62,7 @@ class Kit : public ::testing::Test {
 
   Trainer make_trainer() {
     Trainer trainer(*ops_, network_, config_, 4, 1, data_, partition_, clients_, 1);
-    trainer.begin();
+    trainer.begin(Phase::train);
     return trainer;
   }
   std::vector<float> parameters() const {

@@ -44,6 +44,7 @@ class SetKeys final : public Fields {
                     std::string_view /*meaning*/) override {
     set(key, index);
   }
+  void applies(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
   void check(bool /*holds*/, std::string_view /*key*/, std::string_view /*message*/) override {}
 
  private:
@@ -254,6 +255,10 @@ TEST_F(RoundByHand, FineTuningLeavesTheFederationAlone) {
   const auto tuned = run(make_fedavg_ft(), 3, 1, {{"fine_tune_passes", 40}});
   EXPECT_EQ(tuned->global_model(), expected);
   EXPECT_EQ(last_.clients[0].accuracy, 1);  // after 40 passes on its own class
+  const auto trained = run(make_fedavg(), 3, 1);
+  const auto gradients = last_.clients[0].gradients;
+  run(make_fedavg_ft(), 3, 1, {{"fine_tune_passes", 40}});
+  EXPECT_EQ(last_.clients[0].gradients, gradients);  // of training alone
 }
 
 TEST_F(RoundByHand, DivergedClientIsLeftOut) {

@@ -104,6 +104,18 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"unknown_section",
                 with_method("[trian]\nlr = 1"),
                 {"a.toml:1:2: [trian]: unknown section; did you mean [train]?"}},
+        Mistake{"key_of_another_partition",
+                with_method("[data]\npartition = \"iid\"\nbeta = 0.5"),
+                {"a.toml:3:1: data.beta: means something with partition = \"dirichlet\" or"}},
+        Mistake{"shards_key_of_iid",
+                with_method("[data]\npartition = \"iid\"\ntrain_per_class = 20"),
+                {"a.toml:3:1: data.train_per_class: means something with partition = \"shards\""}},
+        Mistake{"hidden_of_cnn",
+                with_method("[model]\nname = \"cnn\"\nhidden = 20"),
+                {"a.toml:3:1: model.hidden: only mlp has a hidden layer"}},
+        Mistake{"clamp_with_threshold",
+                "[[method]]\nname = \"fedselect\"\nlimit_rule = \"clamp\"\nties = \"threshold\"",
+                {"a.toml:4:1: method.fedselect.ties: \"threshold\" takes all equal changes"}},
         Mistake{"plural_methods",
                 "[[methods]]\nname = \"fedavg\"",
                 {"[methods]: unknown section; did you mean [[method]]?", "has no [[method]]"}},
@@ -239,7 +251,7 @@ TEST(Config, ReportsAnUnreadableFile) {
 }
 
 TEST(Config, WrittenAndReadAgainIsTheSame) {
-  const Config config = parse_config(kGood, "a.toml", {"train.lr=0.1", "data.beta=1e-7"});
+  const Config config = parse_config(kGood, "a.toml", {"train.lr=0.1", "train.weight_decay=1e-7"});
   for (std::size_t method = 0; method < config.methods.size(); ++method) {
     const std::string text = write_config(config, method);
     const Config again = parse_config(text, "written.toml", {});
@@ -248,6 +260,23 @@ TEST(Config, WrittenAndReadAgainIsTheSame) {
     EXPECT_EQ(again.methods[0].label, config.methods[method].label);
     EXPECT_EQ(again.methods[0].passes, config.methods[method].passes);
   }
+}
+
+TEST(Config, KnowsWhereItsKeysStand) {
+  const Config config = parse_config(kGood, "a.toml", {"data.beta=2", "data.partition=dirichlet"});
+  const auto text = [&](const char* key) { return config.locate(KeyError(key, "is wrong")); };
+  EXPECT_EQ(text("data.clients"), "a.toml:6:1: is wrong");
+  EXPECT_EQ(text("data.beta"), "--set data.beta=2: is wrong");
+  EXPECT_EQ(text("data.min_samples"), "a.toml:4:1: is wrong");  // its section
+  EXPECT_EQ(text("model.name"), "a.toml: is wrong");            // no section
+}
+
+TEST(Config, ResolvedConfigLeavesOutWhatMeansNothing) {
+  const Config config = parse_config(kGood, "a.toml", {"data.partition=iid"});
+  const std::string text = write_config(config, 0);
+  EXPECT_EQ(text.find("\nbeta ="), std::string::npos);
+  EXPECT_EQ(text.find("\nclasses_per_client ="), std::string::npos);
+  EXPECT_NE(text.find("\npartition = \"iid\""), std::string::npos);
 }
 
 TEST(Config, NumbersAndTextsSurviveWriting) {

@@ -300,7 +300,7 @@ TEST(RunWriter, LeavesNothingIfTheDiskFills) {
 
 TEST(Manifest, SaysWhereTheNumbersComeFrom) {
   const std::string start = make_manifest(world(), "cpu (avx2)", {"fedselect", "run", "a b\xff"});
-  const auto json = nlohmann::json::parse(complete_manifest(start, 1.25));
+  const auto json = nlohmann::json::parse(complete_manifest(start, 1.25, 0.25));
   EXPECT_EQ(json["program"], "fedselect");
   EXPECT_EQ(json["device"], "cpu (avx2)");
   EXPECT_EQ(json["ranks"], world().size());

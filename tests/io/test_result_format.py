@@ -197,7 +197,11 @@ def test_metrics_csv(folder, result):
 
 def test_texts_agree(folder, result):
     assert result["config"].asstr()[()] == (folder / "config.toml").read_text()
-    assert result["provenance"].asstr()[()] == (folder / "manifest.json").read_text()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    at_start = json.loads(result["provenance"].asstr()[()])
+    assert set(manifest) - set(at_start) == {"end", "seconds", "finish_seconds"}
+    assert all(manifest[key] == value for key, value in at_start.items())
+    assert 0 < manifest["finish_seconds"] < manifest["seconds"]
     manifest = json.loads((folder / "manifest.json").read_text())
     row = re.search(r"^\| `manifest.json` \| .*\| *$|^\| `manifest.json` \| (.*) \|$", PAGE, re.MULTILINE)
     assert row, "the page no longer lists manifest.json"

@@ -64,7 +64,7 @@ void dump(const std::string& model, const fs::path& folder) {
   write(folder / "pixels", reinterpret_cast<const std::uint8_t*>(data.train.pixels.get()),
         data.train.size * network.image().size());
   write(folder / "labels", data.train.label_values().data(), data.train.size);
-  trainer.begin();
+  trainer.begin(Phase::train);
   trainer.passes(2, Scope::all);
   write_parameters(folder / "trained", network.layout(), clients.parameters()[0]);
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "fed/methods.hpp"
 
 namespace fedselect {
@@ -34,10 +36,15 @@ class FedSelect final : public Algorithm {
     fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
     fields.choice("evaluate_at", evaluate_at_, kEvaluateAtNames, "which model is tested");
     growth_.clamp = limit_rule_ == LimitRule::clamp;
+    fields.check(
+        !growth_.clamp || growth_.ties == ops::Ties::exact, "ties",
+        "\"threshold\" takes all equal changes, which limit_rule = \"clamp\" forbids where "
+        "they pass the limit: set one of the two to its default");
   }
 
   void prepare(const ParameterLayout& layout) override {
     eligible_mask_ = Mask::of_tensors(layout, [this](const Tensor& tensor) {
+      if (tensor.kind == TensorKind::statistic) return false;
       return eligible_ == Eligible::all ||
              (tensor.kind == TensorKind::weight &&
               (eligible_ == Eligible::weights || tensor.shape.size() > 1));
@@ -55,6 +62,11 @@ class FedSelect final : public Algorithm {
     clients.remember(kLastGrowth);
   }
 
+  std::string caveat(std::int64_t rounds) const override {
+    if (growth_first_ < rounds) return {};
+    return fmt::format("no mask will grow: growth_first = {} of rounds 0 to {}", growth_first_,
+                       rounds - 1);
+  }
   std::vector<VectorStart> vectors() const override {
     if (reference_ == Reference::round_start) return {};
     return {VectorStart::initial_model};

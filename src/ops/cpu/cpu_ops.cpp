@@ -6,7 +6,11 @@
 
 namespace fedselect::ops {
 
-std::unique_ptr<Ops> make_cpu_ops() { return std::make_unique<cpu::CpuOps>(); }
+int cpu_level() { return static_cast<int>(cpu::best_isa()); }
+
+std::unique_ptr<Ops> make_cpu_ops(int level) {
+  return std::make_unique<cpu::CpuOps>(static_cast<cpu::Isa>(level));
+}
 
 }  // namespace fedselect::ops
 

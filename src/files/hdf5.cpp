@@ -1,4 +1,4 @@
-#include "io/hdf5.hpp"
+#include "files/hdf5.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "base/error.hpp"
-#include "io/hdf5_driver.hpp"
+#include "files/hdf5_driver.hpp"
 
 namespace fedselect::hdf5 {
 
@@ -19,17 +19,6 @@ constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 constexpr std::size_t kLeastDeflatedBytes = 4096;
 /// zlib's fastest.
 constexpr unsigned kDeflateLevel = 1;
-
-/// What the library says about the innermost call that failed.
-std::string last_error() {
-  std::string text = "no reason given";
-  const auto visit = [](unsigned /*depth*/, const H5E_error2_t* error, void* out) -> herr_t {
-    if (error->desc != nullptr) *static_cast<std::string*>(out) = error->desc;
-    return 0;
-  };
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, visit, &text);
-  return text;
-}
 
 std::size_t count(const Shape& shape) {
   std::size_t values = 1;
@@ -48,8 +37,20 @@ Shape choose_chunk(const Shape& shape, std::size_t value_bytes) {
 
 }  // namespace
 
+void silence_errors() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+std::string last_error() {
+  std::string text = "no reason given";
+  const auto visit = [](unsigned /*depth*/, const H5E_error2_t* error, void* out) -> herr_t {
+    if (error->desc != nullptr) *static_cast<std::string*>(out) = error->desc;
+    return 0;
+  };
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, visit, &text);
+  return text;
+}
+
 File::File(std::filesystem::path path) : path_(std::move(path)) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // its messages go into ours
+  silence_errors();
   const Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "H5Pcreate"));
   check(use_patient_driver(access.get(), write_error_.get()), "H5Pset_driver");
   file_ = Handle(

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-/// What this project needs of HDF5: files written once, by one process.
+/// What this project needs of HDF5: files written once, by one process. Reading: hdf5_reader.hpp.
 namespace fedselect::hdf5 {
 
 /// An HDF5 identifier of any kind, released with this object.
@@ -42,6 +42,11 @@ class Handle {
 
 using Shape = std::vector<hsize_t>;
 
+/// Makes the library keep its messages to itself: they go into ours.
+void silence_errors();
+/// What the library says about the innermost call that failed.
+std::string last_error();
+
 /// How T stands in memory, and in files: little-endian everywhere.
 template <class T>
 struct Type {
@@ -52,6 +57,7 @@ struct Type {
     if constexpr (std::is_same_v<T, std::uint8_t>) return {H5T_NATIVE_UINT8, H5T_STD_U8LE};
     if constexpr (std::is_same_v<T, std::int32_t>) return {H5T_NATIVE_INT32, H5T_STD_I32LE};
     if constexpr (std::is_same_v<T, std::int64_t>) return {H5T_NATIVE_INT64, H5T_STD_I64LE};
+    if constexpr (std::is_same_v<T, std::uint64_t>) return {H5T_NATIVE_UINT64, H5T_STD_U64LE};
     if constexpr (std::is_same_v<T, float>) return {H5T_NATIVE_FLOAT, H5T_IEEE_F32LE};
     if constexpr (std::is_same_v<T, double>) return {H5T_NATIVE_DOUBLE, H5T_IEEE_F64LE};
   }

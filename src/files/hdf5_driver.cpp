@@ -1,4 +1,4 @@
-#include "io/hdf5_driver.hpp"
+#include "files/hdf5_driver.hpp"
 
 #include <H5FDpublic.h>
 #include <fcntl.h>
@@ -29,6 +29,7 @@ struct DriverInfo {
 struct OpenFile : H5FD_t {
   int fd = -1;
   int* error = nullptr;
+  bool is_writable = false;
   haddr_t allocated = 0;  ///< end of what the library uses
   haddr_t written = 0;    ///< end of what the file holds
 };
@@ -58,6 +59,7 @@ H5FD_t* open_path(const char* name, unsigned flags, hid_t access, haddr_t /*larg
   }
   file->fd = fd;
   file->error = info->error;
+  file->is_writable = mode != O_RDONLY;
   file->written = static_cast<haddr_t>(std::max<off_t>(lseek(fd, 0, SEEK_END), 0));
   return file;
 }
@@ -82,8 +84,10 @@ herr_t set_allocated(H5FD_t* file, H5FD_mem_t /*type*/, haddr_t end) {
   return kDone;
 }
 
-haddr_t get_written(const H5FD_t* file, H5FD_mem_t /*type*/) {
-  return std::max(open_file(file).written, open_file(file).allocated);
+/// While writing, what was dropped counts as written; while reading, the truth shows what is torn.
+haddr_t get_written(const H5FD_t* base, H5FD_mem_t /*type*/) {
+  const OpenFile& file = open_file(base);
+  return file.is_writable ? std::max(file.written, file.allocated) : file.written;
 }
 
 herr_t read_bytes(H5FD_t* base, H5FD_mem_t /*type*/, hid_t /*transfer*/, haddr_t at,
