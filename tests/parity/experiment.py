@@ -99,6 +99,11 @@ def read_clients(data, partition):
     return clients
 
 
+def make_files(folder):
+    make_data(folder / "data")
+    make_partition(folder / "partition.h5", [labels.numpy() for _, labels in read_data(folder / "data")])
+
+
 # The two runs
 
 
@@ -113,7 +118,8 @@ class Case:
     rounds: int = 6
     train: dict = None
     server: dict = None
-    participation: float = 0.6
+    participation: float = 0.6  # 3 of 5 clients
+    federation: dict = None
     initial: object = None  # changes the initial values
     exact_masks: bool = False  # no differences are allowed near the cutoff either
     tolerance: float = 1e-4
@@ -145,7 +151,7 @@ def run_program(case, folder, files):
                  "partition_file": str(files / "partition.h5")},
         "model": model,
         "train": {"passes": 2, "batch": 8, "lr": 0.05, "shuffle": False, **(case.train or {})},
-        "federation": {"participation": case.participation},
+        "federation": {"participation": case.participation, **(case.federation or {})},
         "evaluate": {"every": 1},
         "output": {"masks": True, "client_models": True},
     }
@@ -177,3 +183,17 @@ def run_reference(case, network, initial, clients, cohorts):
 def learning_rate(train, rounds):
     """The rate of a round."""
     return lambda t: train["lr"]
+
+
+def run_both(case, folder, files):
+    """The reference's method and its records, and what the program left."""
+    network = make_network(case)
+    initial = network.values()
+    if case.initial:
+        initial = case.initial(initial)
+    write_safetensors(folder / "initial.safetensors", initial)
+    ours = Programmed(run_program(case, folder, files), network)
+    with h5py.File(files / "partition.h5") as file:
+        clients = read_clients(read_data(files / "data"), file["partition"])
+    method, records = run_reference(case, network, initial, clients, ours.cohorts)
+    return method, records, ours

@@ -27,7 +27,7 @@ class Setting:
     clients: list
     train: Train
     server: Server
-    validation_margins: list = field(default_factory=list)  # |accuracy - threshold|, where a method compares the two
+    margins: list = field(default_factory=list)  # of the outputs in each test that decides about pruning
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from .federation import Method
 from .fedselect import inverse
-from .selection import prune, round_half_even
+from .selection import Window, prune, round_half_even
 from .tensors import count, where, zeros
 
 
@@ -20,7 +20,7 @@ class Pruning(Method):
         """Accurate on the validation part, and more kept than is the target."""
         client, n = self.clients[k], self.validation_samples(k)
         accuracy = self.network.correct(theta, client.x[-n:], client.y[-n:]) / n
-        self.setting.validation_margins.append(abs(accuracy - self.keys["accuracy_threshold"]) * n)
+        self.setting.margins.append(self.network.margin(theta, client.x[-n:]))
         weights = sum(self.w[name].numel() for name in self.prunable())
         kept = 1 - count(self.mask[k], self.prunable()) / weights
         return accuracy > self.keys["accuracy_threshold"] and kept > self.keys["target"]
@@ -54,7 +54,7 @@ class SubFedAvg(Pruning):
         trainer.fresh(theta)
         scope = inverse(self.mask[k])
         trainer.passes(theta, 1, scope)
-        early = self.pruned(k, theta, self.window[k])
+        early = self.pruned(k, theta, Window(theta))
         trainer.passes(theta, self.passes - 1, scope)
         late = self.pruned(k, theta, self.window[k])
         weights = sum(self.w[name].numel() for name in self.prunable())

@@ -1,0 +1,52 @@
+"""The program against an independent implementation in plain PyTorch: same initial weights, same batches, and the
+cohorts that the program drew. ctest sets FEDSELECT_PROGRAM and picks a group of cases with -k."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import experiment  # noqa: E402
+import torch  # noqa: E402
+from cases import CASES, DENSITIES  # noqa: E402
+from compare import compare  # noqa: E402
+from conftest import ROWS  # noqa: E402
+
+torch.set_num_threads(1)
+LEAST_MARGIN = 1e-4  # of outputs where a method decides by accuracy
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Data and partition, the same for all cases."""
+    folder = tmp_path_factory.mktemp("files")
+    experiment.make_files(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name, files, tmp_path):
+    case = CASES[name]
+    method, records, ours = experiment.run_both(case, tmp_path, files)
+    found = compare(case, ours, method, records)
+    ROWS.append((name, found))
+
+    assert all(margin > LEAST_MARGIN for margin in method.setting.margins), "the case decides too narrowly"
+    assert found.moved > 100 * case.tolerance, "the case trains too little to show anything"
+    assert found.unexplained == 0
+    assert found.explained == 0 or not case.exact_masks
+    assert found.weights < case.tolerance, found.where
+    assert found.images < 1.01
+    assert not found.records, "\n".join(found.records[:10])
+    if name.startswith("schedule"):
+        check_schedule(ours, records)
+
+
+def check_schedule(ours, records):
+    """Density of the largest tensor after each growth, in the program and in the reference."""
+    rounds = [3 * (i + 1) for i in range(len(DENSITIES))]
+    for t, expected in zip(rounds, DENSITIES):
+        for k in records[t].density:
+            assert ours.metrics["density"][t, k, 0] == pytest.approx(expected, abs=1e-3)
+            assert records[t].density[k][0] == pytest.approx(expected, abs=1e-3)
