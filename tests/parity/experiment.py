@@ -77,13 +77,12 @@ def read_idx(path, axes):
 
 
 def read_data(folder):
-    """Images in [-1, 1] and labels, of training and test."""
-    parts = []
-    for prefix in ("train", "t10k"):
-        pixels = read_idx(folder / f"{prefix}-images-idx3-ubyte", 3).reshape(-1, 1, SIDE, SIDE)
-        x = torch.from_numpy((pixels.astype("f4") / 255 - 0.5) / 0.5)
-        parts.append((x, torch.from_numpy(read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1).astype("i8"))))
-    return parts
+    """Images and labels of training and test. Pixels as fractions of 255 become mean 0, deviation 1 over the training
+    part."""
+    pixels = [read_idx(folder / f"{prefix}-images-idx3-ubyte", 3).reshape(-1, 1, SIDE, SIDE) / 255 for prefix in ("train", "t10k")]
+    labels = [read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1).astype("i8") for prefix in ("train", "t10k")]
+    mean, deviation = pixels[0].mean(), pixels[0].std()
+    return [(torch.from_numpy(((p - mean) / deviation).astype("f4")), torch.from_numpy(y)) for p, y in zip(pixels, labels)]
 
 
 def read_clients(data, partition):
