@@ -81,6 +81,8 @@ def all_cases():
     cases = {}
     for model in ("mlp", "cnn"):
         for method, keys in METHODS.items():
+            if method == "sub-fedavg":
+                keys = {**keys, "passes": 3}  # its two candidate masks are from different passes
             cases[f"{model}-{method}"] = Case(method, keys, model)
 
     for name, keys in FEDSELECT_KEYS.items():

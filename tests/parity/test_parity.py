@@ -19,16 +19,15 @@ LEAST_MARGIN = 1e-4  # of outputs where a method decides by accuracy
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    """Data and partition, the same for all cases."""
+    """Gives a case its data and partition."""
     folder = tmp_path_factory.mktemp("files")
-    experiment.make_files(folder)
-    return folder
+    return lambda case: experiment.make_files(folder / str(case.shape.side), case.shape)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_case(name, files, tmp_path):
     case = CASES[name]
-    method, records, ours = experiment.run_both(case, tmp_path, files)
+    method, records, ours = experiment.run_both(case, tmp_path, files(case))
     found = compare(case, ours, method, records)
     ROWS.append((name, found))
 

@@ -87,4 +87,6 @@ def make(name, side, channels, classes, hidden=200):
         return Network(modules.Mlp(channels * side * side, hidden, classes))
     if name == "cnn":
         return Network(modules.Cnn(side, channels, classes))
+    if name == "resnet8":
+        return Network(modules.ResNet8(channels, classes))
     raise ValueError(name)
