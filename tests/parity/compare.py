@@ -27,28 +27,49 @@ def flat(d, names):
     return torch.cat([d[name].flatten() for name in names])
 
 
-def compare(case, ours, method, records):
-    network = method.network
-    errors = [(relative(ours.w[n], method.w[n]), f"global {n}") for n in network.names]
+def models(method):
+    """Of a reference's method: the global tensors and those of the clients' models, by name."""
+    found = {f"global {n}": method.w[n] for n in method.network.names}
+    for k in range(len(method.clients)):
+        found.update({f"client {k} {n}": v for n, v in method.deployed(k).items()})
+    return found
+
+
+def largest_difference(found, expected):
+    """The largest norm-wise relative difference of a tensor, and of which."""
+    return max((relative(found[name].flatten(), expected[name].flatten()), name) for name in found)
+
+
+def differing_bits(mask, method, k):
+    """How many bits of a flat mask differ from that of client k, near a cutoff and elsewhere."""
+    names = method.network.parameters
+    differs, near = mask != flat(method.mask[k], names), flat(method.window[k].near, names)
+    return int((differs & near).sum()), int((differs & ~near).sum())
+
+
+def unlike(method, other, tolerance):
+    """Whether two runs of the reference differ by more than the program may differ from it."""
+    if largest_difference(models(other), models(method))[0] >= tolerance:
+        return True
+    names = method.network.parameters
+    return any(differing_bits(flat(other.mask[k], names), method, k)[1] for k in range(len(method.clients)))
+
+
+def compare(runs):
+    ours, method, records = runs.ours, runs.method, runs.records
+    found = {f"global {n}": ours.w[n] for n in ours.w}
     if ours.models is not None:
-        sizes = [method.w[n].numel() for n in network.names]
-        for k in range(len(method.clients)):
-            deployed = method.deployed(k)
-            for name, part in zip(network.names, torch.split(ours.models[k], sizes)):
-                errors.append((relative(part, deployed[name].flatten()), f"client {k} {name}"))
-    weights, where = max(errors)
-    initial = method.setting.initial
-    moved = max(relative(flat(method.deployed(k), network.parameters), flat(initial, network.parameters))
-                for k in range(len(method.clients)))
+        sizes = [method.w[n].numel() for n in method.network.names]
+        for k, values in enumerate(ours.models):
+            found.update({f"client {k} {n}": part for n, part in zip(method.network.names, torch.split(values, sizes))})
+    weights, where = largest_difference(found, models(method))
+    names = method.network.parameters
+    moved = max(relative(flat(method.deployed(k), names), flat(runs.initial, names)) for k in range(len(method.clients)))
 
-    explained = unexplained = ones = 0
-    for k in sorted({k for record in records for k in record.gradients}):  # who took part: the others have no mask
-        mask, near = flat(method.mask[k], network.parameters), flat(method.window[k].near, network.parameters)
-        differs = mask != ours.masks[k]
-        explained += int((differs & near).sum())
-        unexplained += int((differs & ~near).sum())
-        ones += int(mask.sum())
-
+    took_part = sorted({k for record in records for k in record.gradients})  # the others have no mask yet
+    bits = [differing_bits(ours.masks[k], method, k) for k in took_part]
+    explained, unexplained = (sum(column) for column in zip(*bits))
+    ones = sum(int(flat(method.mask[k], names).sum()) for k in took_part)
     return Comparison(weights, where, moved, explained, unexplained, ones, *compare_records(ours, method, records, 4 * explained))
 
 

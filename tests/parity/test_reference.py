@@ -336,9 +336,6 @@ def test_lottery_fl_prunes_and_rewinds():
         def correct(self, theta, x, y):
             return len(y)
 
-        def margin(self, theta, x):
-            return 1.0
-
     setting = Setting(Two(), {"w": torch.tensor([[1.0, -0.5]])}, clients_of([2, 2], [4, 4]),
                       Train(1, 1, lambda t: 0.5, LocalOptimizer()), Server())
     method = METHODS["lotteryfl"](setting, dict(prune_rate=0.5, validation=0.25))

@@ -27,7 +27,6 @@ class Setting:
     clients: list
     train: Train
     server: Server
-    margins: list = field(default_factory=list)  # of the outputs in each test that decides about pruning
 
 
 @dataclass

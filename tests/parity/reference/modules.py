@@ -1,31 +1,7 @@
-"""The program's networks as torch modules, for images and classes of any number: same tensors, order and names.
-
-relu and relu_pool remember how near an input came to a place where their gradient jumps (`nearest`): there rounding may
-decide, so an experiment that comes too near shows nothing.
-"""
+"""The program's networks as torch modules, for images and classes of any number: same tensors, order and names."""
 
 import torch
 from torch import nn
-
-nearest = [float("inf")]
-
-
-def came(distance):
-    if torch.is_grad_enabled():
-        nearest[0] = min(nearest[0], float(distance.detach().min()))
-
-
-def relu(x):
-    came(x.abs())
-    return torch.relu(x)
-
-
-def relu_pool(x):
-    """relu, then the largest of each 2 x 2 window."""
-    windows = nn.functional.unfold(x.flatten(0, 1).unsqueeze(1), 2, stride=2)
-    largest, second = windows.topk(2, dim=1).values.unbind(1)
-    came(torch.where(largest > 0, torch.minimum(largest, largest - second), -largest))
-    return torch.max_pool2d(torch.relu(x), 2)
 
 
 class Logistic(nn.Module):
@@ -44,7 +20,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, classes)
 
     def forward(self, x):
-        return self.fc2(relu(self.fc1(x.flatten(1))))
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
 class Cnn(nn.Module):
@@ -56,9 +32,9 @@ class Cnn(nn.Module):
         self.fc2 = nn.Linear(512, classes)
 
     def forward(self, x):
-        x = relu_pool(self.conv1(x))
-        x = relu_pool(self.conv2(x))
-        return self.fc2(relu(self.fc1(x.flatten(1))))
+        x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = torch.max_pool2d(torch.relu(self.conv2(x)), 2)
+        return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
 class Block(nn.Module):
@@ -75,8 +51,8 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x):
-        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
-        return relu(y + self.downsample(x))
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + self.downsample(x))
 
 
 class ResNet8(nn.Module):
@@ -92,5 +68,5 @@ class ResNet8(nn.Module):
         self.fc = nn.Linear(64, classes)
 
     def forward(self, x):
-        x = self.layer3(self.layer2(self.layer1(relu(self.bn1(self.conv1(x))))))
+        x = self.layer3(self.layer2(self.layer1(torch.relu(self.bn1(self.conv1(x))))))
         return self.fc(x.mean((2, 3)))

@@ -57,14 +57,6 @@ class Network:
             self.module.eval()
             return int((self.module(x).argmax(1) == y).sum())
 
-    def margin(self, theta, x):
-        """How far, at least, the largest output of a sample is from its second largest."""
-        with torch.no_grad():
-            self._load(theta)
-            self.module.eval()
-            best = self.module(x).topk(2, dim=1).values
-            return float((best[:, 0] - best[:, 1]).min())
-
     def _forward(self, theta, x):
         self._load(theta)
         self.module.train()

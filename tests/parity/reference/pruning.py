@@ -20,7 +20,6 @@ class Pruning(Method):
         """Accurate on the validation part, and more kept than is the target."""
         client, n = self.clients[k], self.validation_samples(k)
         accuracy = self.network.correct(theta, client.x[-n:], client.y[-n:]) / n
-        self.setting.margins.append(self.network.margin(theta, client.x[-n:]))
         weights = sum(self.w[name].numel() for name in self.prunable())
         kept = 1 - count(self.mask[k], self.prunable()) / weights
         return accuracy > self.keys["accuracy_threshold"] and kept > self.keys["target"]
