@@ -56,7 +56,7 @@ LTN_KEYS = {
 # What happens to running statistics in the others is open: docs/methods.md doesn't say.
 WITH_STATISTICS = ("local", "fedavg", "fedavg-ft", "fedprox", "ditto", "fedper", "fedrep", "lg-fedavg", "fedbabu", "fedbn",
                    "fedalt", "fedsim", "lotteryfl", "sub-fedavg", "fedselect-ltn", "fedselect")
-RESNET_KEYS = {"fedsim": {"personal": ["bn1", "head"]}, "lg-fedavg": {"shared_layers": 3}}
+RESNET_KEYS = {"fedsim": {"personal": ["bn1", "head"]}, "lg-fedavg": {"shared_layers": 3}, "sub-fedavg": {"passes": 2}}
 MOMENTUM = {"momentum": 0.9, "lr": 0.02}
 ADAM = {"optimizer": "adam", "lr": 0.003, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}
 DECAY_CLIP = {"weight_decay": 0.02, "grad_clip": 0.7}
@@ -98,11 +98,16 @@ def all_cases():
         for name, keys in LTN_KEYS.items():
             cases[f"{group}-fedselect-ltn-{name}"] = Case("fedselect-ltn", {**METHODS["fedselect-ltn"], **keys}, model)
     for method in WITH_STATISTICS:
-        keys = {"passes": 2} if method == "sub-fedavg" else {}
-        cases[f"resnet-{method}"] = Case(method, {**RESNET_KEYS.get(method, METHODS.get(method, {})), **keys}, "resnet8")
+        keys = {**METHODS.get(method, {}), **RESNET_KEYS.get(method, {})}
+        cases[f"resnet-{method}"] = Case(method, keys, "resnet8")
     for method in ("fedselect", "fedselect-ltn"):
         cases[f"resnet-{method}-fixed-cohort"] = Case(method, METHODS[method], "resnet8", federation={"sampling": "fixed"})
         cases[f"resnet-{method}-clip"] = Case(method, METHODS[method], "resnet8", train={"grad_clip": 3.5})
+    for name, case in cases.items():
+        if name.startswith("resnet-fedselect-ltn"):  # each selection is a chance for rounding to decide
+            case.participation = 0.4
+            case.keys = {"iterations": 2, **LTN_KEYS.get(name[len("resnet-fedselect-ltn-") :], {})}
+    cases["resnet-fedselect-ltn-three"] = Case("fedselect-ltn", {"rate": 0.75, "iterations": 3}, "resnet8", participation=0.4)
     for method in ("fedselect", "fedselect-ltn", "fedavg"):
         cases[f"keys-{method}-fixed-cohort"] = Case(method, METHODS[method], federation={"sampling": "fixed"})
     for method in ("fedavg", "ditto", "lotteryfl", "sub-fedavg", "fedrep", "scaffold"):

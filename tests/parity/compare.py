@@ -35,9 +35,15 @@ def models(method):
     return found
 
 
-def largest_difference(found, expected):
-    """The largest norm-wise relative difference of a tensor, and of which."""
-    return max((relative(found[name].flatten(), expected[name].flatten()), name) for name in found)
+def largest_difference(found, method):
+    """The largest norm-wise relative difference of a tensor from the reference's, and of which. Left out are indices that
+    were near a cutoff: whether such a one is a client's own or a mean may hang on rounding."""
+    errors = []
+    for name, expected in models(method).items():
+        tensor = name.split()[-1]
+        clear = ~torch.stack([window.near[tensor] for window in method.window]).any(0).flatten()
+        errors.append((relative(found[name].flatten() * clear, expected.flatten() * clear), name))
+    return max(errors)
 
 
 def differing_bits(mask, method, k):
@@ -49,7 +55,7 @@ def differing_bits(mask, method, k):
 
 def unlike(method, other, tolerance):
     """Whether two runs of the reference differ by more than the program may differ from it."""
-    if largest_difference(models(other), models(method))[0] >= tolerance:
+    if largest_difference(models(other), method)[0] >= tolerance:
         return True
     names = method.network.parameters
     return any(differing_bits(flat(other.mask[k], names), method, k)[1] for k in range(len(method.clients)))
@@ -57,12 +63,12 @@ def unlike(method, other, tolerance):
 
 def compare(runs):
     ours, method, records = runs.ours, runs.method, runs.records
-    found = {f"global {n}": ours.w[n] for n in ours.w}
+    found = {**models(method), **{f"global {n}": value for n, value in ours.w.items()}}
     if ours.models is not None:
         sizes = [method.w[n].numel() for n in method.network.names]
         for k, values in enumerate(ours.models):
             found.update({f"client {k} {n}": part for n, part in zip(method.network.names, torch.split(values, sizes))})
-    weights, where = largest_difference(found, models(method))
+    weights, where = largest_difference(found, method)
     names = method.network.parameters
     moved = max(relative(flat(method.deployed(k), names), flat(runs.initial, names)) for k in range(len(method.clients)))
 
