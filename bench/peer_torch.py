@@ -1,6 +1,6 @@
 """The training step beside PyTorch's, one thread each, in one run: images a second and the ratio.
 
-Usage: /usr/bin/python3 bench/peer_torch.py TRAINING_BENCH_PROGRAM
+Usage: /usr/bin/python3 bench/peer_torch.py TRAINING_BENCH_PROGRAM [MODEL]
 
 The two take turns, so that both see the same machine. PyTorch runs in NCHW and channels_last; the better counts. Its step
 holds what ours holds: batch assembly by index, forward, loss, backward, update.
@@ -16,23 +16,31 @@ import torch
 from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "model"))
-from pytorch_models import Cnn, Mlp  # noqa: E402
+import pytorch_models  # noqa: E402
 
 TURNS = 3
 SECONDS = 1.5
+# model, batch, image as channels, rows, columns
+CASES = [("cnn", 32, (1, 28, 28)), ("cnn", 8, (1, 28, 28)), ("mlp", 10, (1, 28, 28)),
+         ("lenet5", 32, (1, 28, 28)), ("resnet8", 32, (3, 32, 32)),
+         ("resnet20", 32, (3, 32, 32)), ("resnet18", 32, (3, 32, 32))]
 
 
-def images_per_second(model, batch, channels_last):
-    """Best rate over passes of 320 images within SECONDS."""
+def make(name):
+    return pytorch_models.Mlp(200) if name == "mlp" else pytorch_models.make(name)
+
+
+def images_per_second(model, batch, image, samples, channels_last):
+    """Best rate over passes of `samples` images within SECONDS."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(memory_format=layout)
-    images = torch.rand(320, 1, 28, 28)
-    labels = torch.randint(0, 10, (320,))
+    images = torch.rand(samples, *image)
+    labels = torch.randint(0, 10, (samples,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 
     def one_pass():
-        order = torch.randperm(320)
-        for begin in range(0, 320, batch):
+        order = torch.randperm(samples)
+        for begin in range(0, samples, batch):
             chosen = order[begin:begin + batch]
             optimizer.zero_grad(set_to_none=True)
             x = images[chosen].contiguous(memory_format=layout)
@@ -44,31 +52,34 @@ def images_per_second(model, batch, channels_last):
     while time.perf_counter() < end:
         start = time.perf_counter()
         one_pass()
-        best = max(best, 320 / (time.perf_counter() - start))
+        best = max(best, samples / (time.perf_counter() - start))
     return best
 
 
-def ours(program):
-    lines = subprocess.run([program, str(SECONDS)], check=True, capture_output=True, text=True,
-                           timeout=300).stdout.splitlines()
+def ours(program, selected):
+    lines = subprocess.run([program, str(SECONDS), *selected], check=True, capture_output=True, text=True,
+                           timeout=600).stdout.splitlines()
     return [json.loads(line) for line in lines]
 
 
-def main(program):
+def main(program, *selected):
     torch.set_num_threads(1)
     best = {}
     peak = 0.0
     for _ in range(TURNS):
-        for row in ours(program):
+        for row in ours(program, selected):
             if row["what"] == "machine":
                 peak = max(peak, row["fma_peak_gflops"])
                 continue
             key = (row["model"], row["batch"], row["what"])
             if key not in best or row["images_per_second"] > best[key]["images_per_second"]:
                 best[key] = row
-        for name, batch in (("cnn", 32), ("cnn", 8), ("mlp", 10)):
-            for channels_last in (False, True) if name == "cnn" else (False,):
-                rate = images_per_second(Cnn() if name == "cnn" else Mlp(200), batch, channels_last)
+        for name, batch, image in CASES:
+            if selected and name not in selected:
+                continue
+            samples = 64 if name == "resnet18" else 320
+            for channels_last in (False, True) if name != "mlp" else (False,):
+                rate = images_per_second(make(name), batch, image, samples, channels_last)
                 key = (name, batch, "PyTorch")
                 best[key] = {"images_per_second": max(
                     rate, best.get(key, {}).get("images_per_second", 0.0))}
@@ -88,6 +99,6 @@ def main(program):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,14 +1,15 @@
 // Whole training steps on one thread, all included (batch assembly, loss, backward, masked update),
 // against the machine's FMA peak.
 //
-//   training_bench [SECONDS]      JSON lines on stdout; bench/peer_torch.py runs this and PyTorch
-//   side by side
+//   training_bench [SECONDS [MODEL]]      JSON lines on stdout; bench/peer_torch.py runs this and
+//   PyTorch side by side
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fed/trainer.hpp"
@@ -25,16 +26,17 @@ double now() {
 /// One client with random images, ready to train; half of its parameters are personal.
 class Bench {
  public:
-  Bench(ModelKind model, int batch)
-      : network_({model, 200}, {28, 28, 1}, 10),
-        data_(testing::random_dataset(kSamples, kSamples, network_.image(), network_.classes())),
+  Bench(const ModelConfig& model, const ops::ImageShape& image, int batch)
+      : samples_(model.name == ModelKind::resnet18 ? 64 : 320),
+        network_(model, image, 10),
+        data_(testing::random_dataset(samples_, samples_, network_.image(), network_.classes())),
         initial_(network_.initial_parameters(1)),
         global_(*ops_, 1, initial_.size()),
         clients_(*ops_, network_.layout(), 1, {}, initial_, clock_) {
     config_.batch = batch;
     config_.lr = 0.01;
     partition_.train.resize(1);
-    partition_.train[0].resize(kSamples);
+    partition_.train[0].resize(samples_);
     std::iota(partition_.train[0].begin(), partition_.train[0].end(), 0);
     partition_.test = partition_.train;
     global_.upload(*ops_, 0, std::span<const float>(initial_));
@@ -47,25 +49,25 @@ class Bench {
 
   /// Images a second of the best of many passes within `seconds`.
   double images_per_second(Scope scope, double seconds) {
-    Trainer trainer(*ops_, network_, config_, 100, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .seed = 1}, data_, partition_, clients_, 1);
     trainer.begin(Phase::train);
     trainer.passes(1, scope);
     double best = 0;
     for (const double end = now() + seconds; now() < end;) {
       const double start = now();
       trainer.passes(1, scope);
-      best = std::max(best, kSamples / (now() - start));
+      best = std::max(best, static_cast<double>(samples_) / (now() - start));
     }
     return best;
   }
 
   double tested_per_second(double seconds) {
-    Trainer trainer(*ops_, network_, config_, 100, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .seed = 1}, data_, partition_, clients_, 1);
     double best = 0;
     for (const double end = now() + seconds; now() < end;) {
       const double start = now();
       trainer.test();
-      best = std::max(best, kSamples / (now() - start));
+      best = std::max(best, static_cast<double>(samples_) / (now() - start));
     }
     return best;
   }
@@ -74,9 +76,8 @@ class Bench {
   std::string device() const { return ops_->device(); }
 
  private:
-  static constexpr int kSamples = 320;  // a multiple of every batch size measured
-
   std::unique_ptr<ops::Ops> ops_ = ops::make_cpu_ops();
+  std::size_t samples_;  ///< of a pass: a multiple of every batch size measured
   Network network_;
   Dataset data_;
   TrainConfig config_;
@@ -87,13 +88,20 @@ class Bench {
   ClientGroup clients_;
 };
 
-void measure(const char* name, ModelKind model, int batch, double peak, double seconds) {
-  Bench bench(model, batch);
+constexpr ops::ImageShape kMnist{28, 28, 1};
+constexpr ops::ImageShape kCifar{32, 32, 3};
+
+/// `selected`: measure only the network of this name; empty: all.
+void measure(const ModelConfig& model, const ops::ImageShape& image, int batch, double peak,
+             double seconds, std::string_view selected) {
+  const std::string name(kModelNames[static_cast<std::size_t>(model.name)]);
+  if (!selected.empty() && selected != name) return;
+  Bench bench(model, image, batch);
   const auto report = [&](const char* what, double rate, double flops) {
     std::printf(
         "{\"model\": \"%s\", \"batch\": %d, \"what\": \"%s\", \"images_per_second\": %.0f, "
         "\"nominal_gflops\": %.1f, \"share_of_peak\": %.3f, \"device\": \"%s\"}\n",
-        name, batch, what, rate, rate * flops / 1e9, rate * flops / 1e9 / peak,
+        name.c_str(), batch, what, rate, rate * flops / 1e9, rate * flops / 1e9 / peak,
         bench.device().c_str());
     std::fflush(stdout);
   };
@@ -113,8 +121,14 @@ int main(int argc, char** argv) {
       "{\"what\": \"machine\", \"fma_peak_gflops\": %.1f, \"read_gbs\": %.1f, \"copy_gbs\": "
       "%.1f}\n",
       peak, fedselect::bench::read_bandwidth_gbs(), fedselect::bench::copy_bandwidth_gbs());
-  fedselect::measure("cnn", fedselect::ModelKind::cnn, 32, peak, seconds);
-  fedselect::measure("cnn", fedselect::ModelKind::cnn, 8, peak, seconds);
-  fedselect::measure("mlp", fedselect::ModelKind::mlp, 10, peak, seconds);
+  using namespace fedselect;
+  const std::string_view selected = argc > 2 ? argv[2] : "";
+  measure({.name = ModelKind::cnn}, kMnist, 32, peak, seconds, selected);
+  measure({.name = ModelKind::cnn}, kMnist, 8, peak, seconds, selected);
+  measure({.name = ModelKind::mlp}, kMnist, 10, peak, seconds, selected);
+  measure({.name = ModelKind::lenet5}, kMnist, 32, peak, seconds, selected);
+  measure({.name = ModelKind::resnet8}, kCifar, 32, peak, seconds, selected);
+  measure({.name = ModelKind::resnet20}, kCifar, 32, peak, seconds, selected);
+  measure({.name = ModelKind::resnet18}, kCifar, 32, peak, seconds, selected);
   return 0;
 }

@@ -23,7 +23,7 @@ std::string describe_split(const std::vector<Partition::Indices>& split) {
 }
 
 void print_experiment(const Experiment& experiment) {
-  const auto& [config, data, partition, network] = experiment;
+  const auto& [config, data, partition, network, initial] = experiment;
   const auto line = [](std::string_view what, const std::string& text) {
     fmt::print("{:<11}{}\n", what, text);
   };
@@ -43,6 +43,7 @@ void print_experiment(const Experiment& experiment) {
   line("model", fmt::format("{}, {} parameters, {}",
                             kModelNames[static_cast<std::size_t>(config.model.name)],
                             describe_count(parameters), describe_bytes(model_bytes)));
+  if (!initial.note.empty()) line("", initial.note);
   line("a round",
        fmt::format("at most {} up and {} down (where nothing is personal)",
                    describe_bytes(cohort * model_bytes), describe_bytes(cohort * model_bytes)));

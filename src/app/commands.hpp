@@ -21,5 +21,6 @@ void add_run_command(CLI::App& app, Request& request);
 void add_check_command(CLI::App& app, Request& request);
 void add_methods_command(CLI::App& app, Request& request);
 void add_data_command(CLI::App& app, Request& request);
+void add_export_command(CLI::App& app, Request& request);
 
 }  // namespace fedselect

@@ -1,5 +1,6 @@
 #include "app/experiment.hpp"
 
+#include <cstring>
 #include <functional>
 #include <optional>
 
@@ -37,6 +38,15 @@ void together_at(const Config& config, Communicator& comm, const std::function<v
   });
 }
 
+/// The root's model arrives on all ranks; its note is the root's alone.
+void broadcast(InitialModel& model, const ParameterLayout& layout, Communicator& comm) {
+  const auto own = std::as_bytes(std::span<const float>(model.values));
+  std::vector<std::byte> bytes(own.begin(), own.end());
+  comm.broadcast(bytes, 0);
+  model.values.resize(layout.padded_size());
+  std::memcpy(model.values.data(), bytes.data(), bytes.size());
+}
+
 }  // namespace
 
 Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
@@ -49,8 +59,16 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
     partition = draw_partition(config.data, static_cast<std::uint64_t>(config.seed), data->classes,
                                data->train.label_values(), data->test.label_values());
     network.emplace(config.model, data->image, data->classes);
+    for (const MethodConfig& method : config.methods) method.algorithm->prepare(network->layout());
   });
-  return {std::move(config), std::move(*data), std::move(*partition), std::move(*network)};
+  InitialModel initial;
+  together_at(config, comm, [&] {
+    if (comm.is_root())
+      initial = read_initial_model(config.model, *network, static_cast<std::uint64_t>(config.seed));
+  });
+  broadcast(initial, network->layout(), comm);
+  return {std::move(config), std::move(*data), std::move(*partition), std::move(*network),
+          std::move(initial)};
 }
 
 }  // namespace fedselect

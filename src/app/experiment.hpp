@@ -8,6 +8,7 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "io/config.hpp"
+#include "io/initial_model.hpp"
 #include "model/network.hpp"
 
 namespace fedselect {
@@ -27,12 +28,14 @@ struct Experiment {
   Dataset data;
   Partition partition;
   Network network;
+  InitialModel initial;
 };
 
 /// Reads the config (collective). All ranks throw the same AgreedError if it is wrong for any of
 /// them.
 Config load_config(const ConfigSource& source, Communicator& comm);
-/// Reads the config, loads its data, draws the partition, builds the network. Collective; errors
+/// Reads the config, loads its data, draws the partition, builds the network, reads the initial
+/// model. Collective; errors
 /// likewise.
 Experiment load_experiment(const ConfigSource& source, Communicator& comm);
 

@@ -58,13 +58,16 @@ void warn_of_caveats(const Config& config, RunLog& log) {
       log.warn(fmt::format("warning: {}: {}", method.label, caveat));
 }
 
-SimulationSetup setup_of(const Config& config, const MethodConfig& method) {
+SimulationSetup setup_of(const Experiment& experiment, const MethodConfig& method) {
+  const Config& config = experiment.config;
   return {.seed = static_cast<std::uint64_t>(config.seed),
           .rounds = static_cast<int>(config.rounds),
           .train = config.train,
+          .server = config.server,
           .federation = config.federation,
           .evaluate = config.evaluate,
-          .passes = passes_of(method, config.train)};
+          .passes = passes_of(method, config.train),
+          .initial = experiment.initial.values};
 }
 
 RunDescription describe_run(const Config& config, std::size_t index, std::string manifest) {
@@ -77,7 +80,8 @@ RunDescription describe_run(const Config& config, std::size_t index, std::string
           .manifest = std::move(manifest),
           .seed = config.seed,
           .tested_on = kTestedOnNames[tested_on],
-          .masks = config.output.masks};
+          .masks = config.output.masks,
+          .client_models = config.output.client_models};
 }
 
 std::string describe_status(const Outcome& outcome) {
@@ -114,8 +118,7 @@ class Runner {
   /// Collective.
   Outcome run_method(std::size_t index) {
     const MethodConfig& method = config_.methods[index];
-    method.algorithm->prepare(experiment_.network.layout());
-    Simulation simulation(setup_of(config_, method), *method.algorithm, experiment_.network,
+    Simulation simulation(setup_of(experiment_, method), *method.algorithm, experiment_.network,
                           experiment_.data, experiment_.partition, *ops_, comm_);
     auto writer = open_run(index);
     Outcome outcome(method.label, experiment_.network.layout());
@@ -143,6 +146,7 @@ class Runner {
     log_.say(fmt::format("{}: rounds {}, clients {}, ranks {}, folder {}", title_of(index),
                          config_.rounds, experiment_.partition.clients(), comm_.size(),
                          folder.string()));
+    if (!experiment_.initial.note.empty()) log_.say(experiment_.initial.note);
     return writer;
   }
 

@@ -45,6 +45,9 @@ class Fields {
                     std::string_view meaning) = 0;
   virtual void flag(std::string_view key, bool& value, std::string_view meaning) = 0;
   virtual void text(std::string_view key, std::string& value, std::string_view meaning) = 0;
+  /// A list of texts.
+  virtual void texts(std::string_view key, std::vector<std::string>& values,
+                     std::string_view meaning) = 0;
   /// One of `names`; `index` is its position.
   virtual void choice_index(std::string_view key, std::size_t& index,
                             std::span<const std::string_view> names, std::string_view meaning) = 0;

@@ -1,7 +1,6 @@
 #include "fed/client_group.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -10,7 +9,7 @@
 namespace fedselect {
 
 ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
-                         const std::vector<VectorStart>& vectors, std::span<const float> initial,
+                         const Belongings& belongings, std::span<const float> initial,
                          PhaseClock& clock)
     : ops_(ops),
       layout_(layout),
@@ -23,17 +22,22 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       mask_(ops, capacity, layout.words()),
       next_mask_(ops, capacity, layout.words()),
       eligible_(ops, capacity, layout.words()) {
-  for (const VectorStart start : vectors)
-    vectors_.push_back({start, {ops, capacity, layout.padded_size()}});
+  for (const VectorKind kind : belongings.vectors)
+    vectors_.push_back({kind, {ops, capacity, layout.padded_size()}});
+  for (int i = 0; i < belongings.contributions; ++i)
+    contributions_.emplace_back(ops, capacity, layout.padded_size());
   const auto n = static_cast<std::size_t>(capacity);
+  first_scalars_ = belongings.scalars;
+  scalars_.assign(belongings.scalars.size(), std::vector<double>(n));
   rule_.resize(n);
-  norms_.resize(n);
+  magnitudes_.resize(n);
+  for (auto& factors : factors_) factors.resize(n);
   personal_counts_.resize(n * layout.tensors().size());
   take_.resize(personal_counts_.size());
 }
 
 void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
-                       const ParameterVector& global, int round) {
+                       const Broadcast& broadcast, int round) {
   const PhaseClock::Scope timed(clock_, Phase::store);
   clients_.assign(clients.begin(), clients.end());
   round_ = round;
@@ -47,10 +51,12 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
       mask_.upload(ops_, g, state.mask->words());
     else
       ops_.zero(mask_.of(g), layout_.words() * sizeof(Word));
-    if (!velocity_.empty()) ops_.zero(velocity_.of(g), layout_.padded_size() * sizeof(float));
+    const auto& scalars = state.scalars.empty() ? first_scalars_ : state.scalars;
+    for (std::size_t s = 0; s < scalars_.size(); ++s)
+      scalars_[s][static_cast<std::size_t>(g)] = scalars[s];
   }
   store_ = &store;
-  global_ = &global;
+  broadcast_ = broadcast;
   start_present_ = false;
   for (auto& vector : vectors_) vector.present = vector.changed = false;
   fetch(theta_);
@@ -61,7 +67,7 @@ void ClientGroup::fetch(ops::DeviceArray<float>& target) {
   bool any_personal = false;
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store_->state(clients_[static_cast<std::size_t>(g)]);
-    ops_.copy(target.of(g), global_->of(0), layout_.padded_size() * sizeof(float));
+    ops_.copy(target.of(g), broadcast_.model->of(0), layout_.padded_size() * sizeof(float));
     if (state.mask) {
       eligible_.upload(ops_, g, state.mask->words());
       gradient_.upload(ops_, g, state.personal);  // its memory is free between steps
@@ -107,9 +113,11 @@ void ClientGroup::save(ClientStore& store) {
     } else {
       state.next_mask = nullptr;
     }
+    state.scalars.resize(scalars_.size());
+    for (std::size_t s = 0; s < scalars_.size(); ++s) state.scalars[s] = scalars_[s][i];
     state.vectors.resize(vectors_.size());
     for (std::size_t v = 0; v < vectors_.size(); ++v) {
-      if (!vectors_[v].changed) continue;
+      if (!vectors_[v].changed || vectors_[v].kind == VectorKind::scratch) continue;
       state.vectors[v].resize(layout_.padded_size());
       vectors_[v].values.download(ops_, g, std::span(state.vectors[v]));
     }
@@ -135,84 +143,37 @@ void ClientGroup::personalize(const MaskPtr& mask) {
   recount();
 }
 
-void ClientGroup::check_finite() {
-  std::fill(norms_.begin(), norms_.end(), 0);
-  ops_.squared_norm(active(), layout_.ranges(), parameters(), norms_);
-  for (int g = 0; g < size(); ++g)
-    if (!std::isfinite(norms_[static_cast<std::size_t>(g)])) mark_diverged(g);
-}
-
-void ClientGroup::keep_top(double rate, SelectionScope scope) {
-  const PhaseClock::Scope timed(clock_, Phase::select);
-  check_finite();
-  const auto ranges = selection_ranges(scope);
-  const auto counts = std::span(take_).first(clients_.size() * ranges.size());
-  ops_.count_bits(active(), ranges, mask(), counts);
-  for (auto& count : counts)
-    count = static_cast<std::int64_t>(std::nearbyint(rate * static_cast<double>(count)));
-  ops_.change_magnitude(active(), layout_.padded_size(), parameters(), start(), gradient());
-  ops_.select_top(active(), ranges, counts, ops::Ties::exact, false, gradient(), mask(),
-                  mask_.view());
-  std::fill(rule_.begin(), rule_.end(), nullptr);
-  std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
+void ClientGroup::personalize_first(const MaskPtr& mask) {
+  for (int g = 0; g < size(); ++g) {
+    if (rule_[static_cast<std::size_t>(g)]) continue;
+    mask_.upload(ops_, g, mask->words());
+    rule_[static_cast<std::size_t>(g)] = mask;
+  }
   recount();
 }
 
-void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
-                            ops::ConstValues reference) {
-  const PhaseClock::Scope timed(clock_, Phase::select);
-  check_finite();
-  const auto ranges = selection_ranges(growth.scope);
-  const auto counts = std::span(take_).first(clients_.size() * ranges.size());
-  for (int g = 0; g < size(); ++g) eligible_.upload(ops_, g, eligible->words());
-  ops_.count_bits(active(), ranges, eligible_.view(), counts);
-  const std::vector<std::int64_t> allowed(counts.begin(), counts.end());
-  ops_.bits_and_not(active(), layout_.words(), eligible_.view(), mask(), eligible_.view());
-  ops_.count_bits(active(), ranges, eligible_.view(), counts);
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    // Tensors whose indices may not be personal have nothing allowed and nothing free.
-    const auto free = static_cast<double>(counts[i]);
-    const auto all = static_cast<double>(allowed[i]);
-    const double personal = all - free;
-    double take = growth.ties == ops::Ties::exact ? std::nearbyint(growth.rate * free)
-                                                  : free - std::nearbyint((1 - growth.rate) * free);
-    if (growth.clamp)
-      take = std::clamp(take, 0.0, std::max(0.0, std::floor(growth.limit * all + 1e-9) - personal));
-    else if (personal > growth.limit * all)
-      take = 0;
-    counts[i] = static_cast<std::int64_t>(take);
-  }
-  ops_.change_magnitude(active(), layout_.padded_size(), parameters(), reference, gradient());
-  const bool skip_zero = growth.ties == ops::Ties::exact;
-  ops_.select_top(active(), ranges, counts, growth.ties, skip_zero, gradient(), eligible_.view(),
-                  eligible_.view());
-  ops_.bits_or(active(), layout_.words(), mask(), eligible_.view(), next_mask_.view());
-  // A client whose mask grew by nothing, as at the limit, proposes nothing and sends no mask.
-  ops_.count_bits(active(), ranges, eligible_.view(), counts);
-  for (std::size_t g = 0; g < clients_.size(); ++g) {
-    const auto grown = counts.subspan(g * ranges.size(), ranges.size());
-    const bool grew = std::any_of(grown.begin(), grown.end(), [](auto n) { return n > 0; });
-    mask_proposed_[g] = mask_changed_[g] = static_cast<char>(grew);
-  }
+void ClientGroup::check_divergence() {
+  ops_.largest_magnitude(active(), layout_.padded_size(), parameters(), magnitudes_);
+  for (int g = 0; g < size(); ++g)
+    if (!diverged(g) && magnitudes_[static_cast<std::size_t>(g)] >= ops::FixedPoint::kMagnitudeLimit)
+      mark_diverged(g);
 }
 
 void ClientGroup::rewind() {
   const ops::ConstValues begin = start();
-  for (int g = 0; g < size(); ++g) {
+  for (int g = 0; g < size(); ++g)
     ops_.copy(theta_.of(g), begin[g], layout_.padded_size() * sizeof(float));
-    if (!velocity_.empty()) ops_.zero(velocity_.of(g), layout_.padded_size() * sizeof(float));
-  }
 }
 
 ops::ConstValues ClientGroup::vector(std::size_t index) {
-  KeptVector& vector = vectors_[index];
-  if (!vector.present) {
+  Vector& vector = vectors_[index];
+  if (!vector.present && vector.kind != VectorKind::scratch) {
     const PhaseClock::Scope timed(clock_, Phase::store);
     for (int g = 0; g < size(); ++g) {
       const auto& kept = store_->state(clients_[static_cast<std::size_t>(g)]).vectors;
       if (index < kept.size() && !kept[index].empty())
         vector.values.upload(ops_, g, kept[index]);
-      else if (vector.start == VectorStart::initial_model)
+      else if (vector.kind == VectorKind::from_initial_model)
         vector.values.upload(ops_, g, initial_);
       else
         ops_.zero(vector.values.of(g), layout_.padded_size() * sizeof(float));
@@ -222,17 +183,50 @@ ops::ConstValues ClientGroup::vector(std::size_t index) {
   return vector.values.view();
 }
 
+ops::Values ClientGroup::changed_vector(std::size_t index) {
+  vector(index);
+  vectors_[index].changed = true;
+  return vectors_[index].values.view();
+}
+
 void ClientGroup::remember(std::size_t index) {
-  KeptVector& vector = vectors_[index];
+  Vector& vector = vectors_[index];
   for (int g = 0; g < size(); ++g)
     ops_.copy(vector.values.of(g), theta_.of(g), layout_.padded_size() * sizeof(float));
   vector.present = vector.changed = true;
 }
 
-ops::Values ClientGroup::velocity() {
-  if (velocity_.empty())
-    velocity_ = {ops_, static_cast<int>(active_.size()), layout_.padded_size()};
-  return velocity_.view();
+void ClientGroup::exchange(std::size_t index) {
+  changed_vector(index);
+  std::swap(theta_, vectors_[index].values);
+}
+
+void ClientGroup::combine(double a, ops::ConstValues x, double b, ops::ConstValues y,
+                          ops::Values out) {
+  std::fill(factors_[0].begin(), factors_[0].end(), static_cast<float>(a));
+  std::fill(factors_[1].begin(), factors_[1].end(), static_cast<float>(b));
+  ops_.combine(active(), layout_.padded_size(), factors_[0], x, factors_[1], y, out);
+}
+
+void ClientGroup::combine(std::span<const double> a, ops::ConstValues x, std::span<const double> b,
+                          ops::ConstValues y, ops::Values out) {
+  for (std::size_t g = 0; g < clients_.size(); ++g) {
+    factors_[0][g] = static_cast<float>(a[g]);
+    factors_[1][g] = static_cast<float>(b[g]);
+  }
+  ops_.combine(active(), layout_.padded_size(), factors_[0], x, factors_[1], y, out);
+}
+
+std::vector<double> ClientGroup::dot(ops::ConstValues x, ops::ConstValues y) {
+  std::vector<double> out(clients_.size());
+  ops_.dot(active(), layout_.ranges(), x, y, out);
+  return out;
+}
+
+void ClientGroup::copy_statistics(ops::ConstValues from, ops::Values to) {
+  const std::size_t begin = layout_.parameter_span();
+  for (int g = 0; g < size(); ++g)
+    ops_.copy(to[g] + begin, from[g] + begin, (layout_.padded_size() - begin) * sizeof(float));
 }
 
 std::int64_t ClientGroup::personal(int g) const {
@@ -242,14 +236,18 @@ std::int64_t ClientGroup::personal(int g) const {
   return std::accumulate(first, first + static_cast<std::ptrdiff_t>(tensors), std::int64_t{0});
 }
 
+std::int64_t ClientGroup::personal_statistics(int g) const {
+  if (layout_.statistics().empty()) return 0;
+  const ops::Range range{layout_.parameter_span(),
+                         layout_.padded_size() - layout_.parameter_span()};
+  std::vector<std::int64_t> counts(clients_.size());
+  ops_.count_bits(active(), {&range, 1}, mask(), counts);
+  return counts[static_cast<std::size_t>(g)];
+}
+
 void ClientGroup::recount() {
   ops_.count_bits(active(), layout_.ranges(), mask(),
                   std::span(personal_counts_).first(clients_.size() * layout_.tensors().size()));
-}
-
-std::span<const ops::Range> ClientGroup::selection_ranges(SelectionScope scope) const {
-  if (scope == SelectionScope::global) return {&everything_, 1};
-  return layout_.ranges();
 }
 
 }  // namespace fedselect

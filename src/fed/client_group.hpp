@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "fed/client_store.hpp"
@@ -17,8 +19,19 @@ enum class SelectionScope { tensor, global };
 inline constexpr std::array<std::string_view, 2> kSelectionScopeNames{"tensor", "global"};
 inline constexpr std::array<std::string_view, 2> kTiesNames{"exact", "threshold"};
 
-/// A whole parameter vector that a method keeps for every client between rounds.
-enum class VectorStart { initial_model, zero };  ///< content before the client's first round
+/// A whole parameter vector besides the model's, one a client.
+enum class VectorKind {
+  from_initial_model,  ///< kept between rounds; the initial model before the client's first one
+  from_zero,           ///< kept between rounds; zero before the client's first one
+  scratch,             ///< not kept: unspecified when a round begins
+};
+
+/// What a method keeps for every client, and what its clients add up, besides the model.
+struct Belongings {
+  std::vector<VectorKind> vectors{};
+  std::vector<double> scalars{};  ///< kept numbers: what they are before the client's first round
+  int contributions = 0;        ///< vectors that the server receives the mean of
+};
 
 /// What `grow_mask` takes.
 struct Growth {
@@ -33,6 +46,17 @@ struct Growth {
 /// One parameter vector in the device's memory, padded: the global model.
 using ParameterVector = ops::DeviceArray<float>;
 
+/// What the server sends: the global model, and the vectors that the server keeps.
+struct Broadcast {
+  Broadcast() = default;
+  Broadcast(const ParameterVector& global,  // NOLINT(google-explicit-constructor)
+            std::span<const ParameterVector> server_vectors = {})
+      : model(&global), vectors(server_vectors) {}
+
+  const ParameterVector* model = nullptr;
+  std::span<const ParameterVector> vectors;
+};
+
 /// Clients trained side by side on one device: parameters, masks and the verbs of the method kit.
 ///
 /// Every verb acts on the whole group. Parameter vectors are padded as ParameterLayout says. Memory
@@ -40,14 +64,13 @@ using ParameterVector = ops::DeviceArray<float>;
 class ClientGroup {
  public:
   ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
-              const std::vector<VectorStart>& vectors, std::span<const float> initial,
-              PhaseClock& clock);
+              const Belongings& belongings, std::span<const float> initial, PhaseClock& clock);
 
   // Coming and going (the round calls these)
 
   /// Takes over the clients' states: personal values where their masks say so, the global model
-  /// elsewhere. Store and model must stay as they are until the clients are saved.
-  void load(const ClientStore& store, std::span<const int> clients, const ParameterVector& global,
+  /// elsewhere. Store and broadcast must stay as they are until the clients are saved.
+  void load(const ClientStore& store, std::span<const int> clients, const Broadcast& broadcast,
             int round);
   /// Writes masks, personal values and vectors back, but for the clients that diverged. What
   /// grow_mask proposed is kept until it is adopted.
@@ -61,19 +84,59 @@ class ClientGroup {
   int round() const { return round_; }
   /// From now on the mask is this one, for every client.
   void personalize(const MaskPtr& mask);
-  /// GradLTN's shrinking: keeps, among the personal indices, the fraction `rate` that changed most
-  /// since the round began.
+  /// The clients whose mask is empty take this one.
+  void personalize_first(const MaskPtr& mask);
+  /// GradLTN's shrinking: keeps, among the personal parameters, the fraction `rate` that changed
+  /// most since the round began.
   void keep_top(double rate, SelectionScope scope);
   /// GradSelect's growth: proposes the mask extended by the eligible shared indices that changed
   /// most since `reference`. The mask in force stays until the round's broadcast is done.
   void grow_mask(const Growth& growth, const MaskPtr& eligible, ops::ConstValues reference);
-  /// The parameters become what they were when the round began; momentum is forgotten.
+
+  // Pruning: a pruned index is a personal one whose value is 0.
+
+  /// candidate number i (0 or 1) <- the mask extended by the fraction `rate` of each tensor's kept
+  /// prunable indices that is smallest in magnitude (equal ones: higher index first).
+  void propose_pruning(int i, double rate, const MaskPtr& prunable);
+  /// Fraction of the prunable indices in which the g-th client's candidates differ.
+  double candidate_distance(int g, const MaskPtr& prunable);
+  /// Fraction of the prunable indices that the g-th client keeps.
+  double kept(int g, const MaskPtr& prunable);
+  /// The clients with a flag take candidate number i for their mask.
+  void adopt_candidate(int i, std::span<const char> who);
+  /// The clients with a flag set their parameters to the initial model.
+  void restart(std::span<const char> who);
+  /// Personal parameters <- 0.
+  void clear_personal();
+
+  // Arithmetic on whole vectors, statistics included
+
+  /// The parameters become what they were when the round began.
   void rewind();
-  /// Kept vector number `index` (in the order that the method declared), to read. Fetched from the
-  /// store on first use.
+  /// Vector number `index` (in the order of Belongings), to read, or to change: then it is stored
+  /// if it is kept. Fetched from the store on first use.
   ops::ConstValues vector(std::size_t index);
-  /// Kept vector number `index` <- the parameters.
+  ops::Values changed_vector(std::size_t index);
+  /// Vector number `index` <- the parameters.
   void remember(std::size_t index);
+  /// The parameters and vector number `index` change places.
+  void exchange(std::size_t index);
+  /// out = a x + b y, with one factor for all clients or one for each. `out` may be x or y.
+  void combine(double a, ops::ConstValues x, double b, ops::ConstValues y, ops::Values out);
+  void combine(std::span<const double> a, ops::ConstValues x, std::span<const double> b,
+               ops::ConstValues y, ops::Values out);
+  /// Sum of x y over the parameters, one a client.
+  std::vector<double> dot(ops::ConstValues x, ops::ConstValues y);
+  /// The running statistics of `to` become those of `from`.
+  void copy_statistics(ops::ConstValues from, ops::Values to);
+  /// Kept number `index`, one a client.
+  std::span<double> scalar(std::size_t index) { return scalars_[index]; }
+  /// Vector number `index` that the server keeps: the same for all clients.
+  ops::ConstValues server_vector(std::size_t index) const {
+    return {broadcast_.vectors[index].of(0), 0};
+  }
+  /// What the clients add to the server's sum number `index`; write all parameters of it.
+  ops::Values contribution(std::size_t index) const { return contributions_[index].view(); }
 
   // What trainer, aggregate and record read
 
@@ -86,20 +149,20 @@ class ClientGroup {
   ops::ConstValues start();
   ops::ConstBits mask() const { return mask_.view(); }
   ops::Values gradient() const { return gradient_.view(); }
-  /// Allocated on first use: plain SGD has none.
-  ops::Values velocity();
   /// Personal indices of tensor t of the g-th client.
   std::int64_t personal(int g, std::size_t tensor) const {
     return personal_counts_[static_cast<std::size_t>(g) * layout_.tensors().size() + tensor];
   }
   std::int64_t personal(int g) const;
   bool mask_changed(int g) const { return mask_changed_[static_cast<std::size_t>(g)] != 0; }
-  /// A client diverged if its loss or its parameters stopped being finite; it sits out everything
-  /// from then on.
+  /// A client diverged if its loss stopped being finite, or one of its parameters or statistics
+  /// reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
   bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
   void mark_diverged(int g) { active_[static_cast<std::size_t>(g)] = 0; }
-  /// Marks the clients whose parameters are not finite.
-  void check_finite();
+  /// Marks the clients that diverged by their parameters.
+  void check_divergence();
+  /// Statistics of the g-th client that are personal.
+  std::int64_t personal_statistics(int g) const;
   /// The clients of the group that did not diverge, for ops that don't count samples.
   ops::Group active() const { return {std::span(active_).first(clients_.size())}; }
   PhaseClock& clock() { return clock_; }
@@ -124,26 +187,29 @@ class ClientGroup {
   ops::DeviceArray<float> start_;  ///< allocated and fetched on first use
   bool start_present_ = false;
   ops::DeviceArray<float> gradient_;  ///< also scratch for scores and packed values
-  ops::DeviceArray<float> velocity_;
   ops::DeviceArray<Word> mask_;
   ops::DeviceArray<Word> next_mask_;
   ops::DeviceArray<Word> eligible_;
-  /// A kept vector in the device's memory: whether it is there, and whether the store has to hear
-  /// of it.
-  struct KeptVector {
-    VectorStart start;
+  std::array<ops::DeviceArray<Word>, 2> candidates_;  ///< allocated on first use
+  /// A vector in the device's memory: whether it is there, and whether the store has to hear of it.
+  struct Vector {
+    VectorKind kind;
     ops::DeviceArray<float> values;
     bool present = false;
     bool changed = false;
   };
-  std::vector<KeptVector> vectors_;
+  std::vector<Vector> vectors_;
+  std::vector<double> first_scalars_;  ///< of a client that never took part
+  std::vector<std::vector<double>> scalars_;
+  std::vector<ops::DeviceArray<float>> contributions_;
   const ClientStore* store_ = nullptr;       ///< from which the group was loaded
-  const ParameterVector* global_ = nullptr;  ///< with which it was loaded
+  Broadcast broadcast_;                ///< with which it was loaded
   std::vector<MaskPtr>
       rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
   std::vector<char> mask_changed_;
-  std::vector<double> norms_;
+  std::vector<double> magnitudes_;
+  std::vector<float> factors_[2];
   std::vector<std::int64_t> personal_counts_;
   std::vector<std::int64_t> take_;
 };

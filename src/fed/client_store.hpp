@@ -14,6 +14,7 @@ struct ClientState {
   std::vector<float> personal;  ///< values where the mask is 1, in index order
   std::vector<std::vector<float>>
       vectors;  ///< whole parameter vectors that the method asked for; empty before first use
+  std::vector<double> scalars;  ///< numbers that the method asked for; empty before first use
 };
 
 /// The states of the clients that a rank hosts.

@@ -1,19 +1,84 @@
 #include "fed/fed_config.hpp"
 
+#include <cmath>
+#include <numbers>
+
 namespace fedselect {
+
+namespace {
+
+constexpr Interval kDecay{.low = 0, .high = 1, .open_high = true};
+constexpr std::string_view kSgdOnly = "means something with optimizer = \"sgd\" only: remove it";
+constexpr std::string_view kAdamOnly = "means something with optimizer = \"adam\" only: remove it";
+
+}  // namespace
 
 void describe(TrainConfig& config, Fields& fields) {
   fields.integer("passes", config.passes, kCount, "passes over a client's own data in a round");
   fields.integer("batch", config.batch, kCount, "samples of one step");
   fields.real("lr", config.lr, kPositive, "learning rate");
-  fields.real("momentum", config.momentum, {.low = 0, .high = 1, .open_high = true},
-              "momentum of local SGD");
-  fields.real("weight_decay", config.weight_decay, kNonNegative, "weight decay of local SGD");
+  OptimizerConfig& optimizer = config.optimizer;
+  fields.choice("optimizer", optimizer.kind, kLocalOptimizerNames, "of local training");
+  const bool is_sgd = optimizer.kind == OptimizerKind::sgd;
+  fields.applies(is_sgd, "momentum", kSgdOnly);
+  fields.real("momentum", optimizer.momentum, kDecay, "sgd: momentum");
+  fields.applies(!is_sgd, "beta1", kAdamOnly);
+  fields.real("beta1", optimizer.beta1, kDecay, "adam: decay of the first moment");
+  fields.applies(!is_sgd, "beta2", kAdamOnly);
+  fields.real("beta2", optimizer.beta2, kDecay, "adam: decay of the second moment");
+  fields.applies(!is_sgd, "epsilon", kAdamOnly);
+  fields.real("epsilon", optimizer.epsilon, kPositive, "adam: added to the denominator");
+  fields.real("weight_decay", optimizer.weight_decay, kNonNegative, "weight decay, part of the gradient");
   fields.real("grad_clip", config.grad_clip, kNonNegative,
               "largest norm over all gradients; 0 = off");
+  fields.choice("schedule", config.schedule, kScheduleNames, "how lr follows the rounds");
+  fields.applies(config.schedule == Schedule::step, "lr_every",
+                 "means something with schedule = \"step\" only: remove it");
+  fields.integer("lr_every", config.lr_every, kCount, "step: rounds between changes");
+  fields.applies(config.schedule == Schedule::step, "lr_factor",
+                 "means something with schedule = \"step\" only: remove it");
+  fields.real("lr_factor", config.lr_factor, kPositiveFraction, "step: multiplies the rate");
+  fields.applies(config.schedule == Schedule::cosine, "lr_final",
+                 "means something with schedule = \"cosine\" only: remove it");
+  fields.real("lr_final", config.lr_final, kNonNegative, "cosine: rate towards which it falls");
+  fields.integer("warmup", config.warmup, kNonNegative,
+                 "rounds over which the rate rises to what the schedule says");
   fields.flag("shuffle", config.shuffle, "draw a new order of the samples for every pass");
   fields.choice("on_divergence", config.on_divergence, kOnDivergenceNames,
                 "a client whose loss or weights stop being finite is left out, or ends the run");
+}
+
+double learning_rate(const TrainConfig& config, int t, int rounds) {
+  double rate = config.lr;
+  if (config.schedule == Schedule::step)
+    rate *= std::pow(config.lr_factor, static_cast<double>(t / config.lr_every));
+  if (config.schedule == Schedule::cosine)
+    rate = config.lr_final +
+           (config.lr - config.lr_final) * (1 + std::cos(std::numbers::pi * t / rounds)) / 2;
+  if (t < config.warmup) rate *= static_cast<double>(t + 1) / static_cast<double>(config.warmup);
+  return rate;
+}
+
+void describe(ServerConfig& config, Fields& fields) {
+  fields.choice("optimizer", config.optimizer, kServerOptimizerNames,
+                "how the global model follows the clients' mean: taken as it is, FedAvgM, FedAdam, "
+                "FedYogi");
+  const bool is_average = config.optimizer == ServerOptimizer::average;
+  const bool is_adaptive =
+      config.optimizer == ServerOptimizer::adam || config.optimizer == ServerOptimizer::yogi;
+  constexpr std::string_view kAdaptiveOnly =
+      "means something with optimizer = \"adam\" or \"yogi\" only: remove it, or set one";
+  fields.applies(!is_average, "lr", "means nothing with optimizer = \"average\": remove it");
+  fields.real("lr", config.lr, kPositive, "server learning rate");
+  fields.applies(config.optimizer == ServerOptimizer::momentum, "momentum",
+                 "means something with optimizer = \"momentum\" only: remove it, or set that");
+  fields.real("momentum", config.momentum, kDecay, "momentum: decay of the velocity");
+  fields.applies(is_adaptive, "beta1", kAdaptiveOnly);
+  fields.real("beta1", config.beta1, kDecay, "adam, yogi: decay of the first moment");
+  fields.applies(is_adaptive, "beta2", kAdaptiveOnly);
+  fields.real("beta2", config.beta2, kDecay, "adam, yogi: decay of the second moment");
+  fields.applies(is_adaptive, "epsilon", kAdaptiveOnly);
+  fields.real("epsilon", config.epsilon, kPositive, "adam, yogi: degree of adaptivity");
 }
 
 void describe(FederationConfig& config, Fields& fields) {

@@ -8,19 +8,64 @@
 
 namespace fedselect {
 
+enum class OptimizerKind { sgd, adam, yogi };
+
+/// How parameters move along a gradient.
+struct OptimizerConfig {
+  OptimizerKind kind = OptimizerKind::sgd;
+  double momentum = 0;  ///< sgd
+  double beta1 = 0.9;   ///< adam, yogi: decay of the first moment
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  bool bias_correction = true;
+
+  /// theta <- theta - rate g, nothing else.
+  bool is_plain() const { return kind == OptimizerKind::sgd && momentum == 0; }
+};
+
 enum class OnDivergence { exclude, abort };
 inline constexpr std::array<std::string_view, 2> kOnDivergenceNames{"exclude", "abort"};
+
+/// How the learning rate follows the rounds.
+enum class Schedule { constant, step, cosine };
+inline constexpr std::array<std::string_view, 3> kScheduleNames{"constant", "step", "cosine"};
+inline constexpr std::array<std::string_view, 2> kLocalOptimizerNames{"sgd", "adam"};
 
 /// The section [train]: local training, the same for every method.
 struct TrainConfig {
   std::int64_t passes = 5;  ///< P (E in the FedSelect papers): passes a round
   std::int64_t batch = 32;  ///< samples of one step; the last of a pass may have fewer
   double lr = 0.05;
-  double momentum = 0;
-  double weight_decay = 0;
+  OptimizerConfig optimizer;
   double grad_clip = 0;  ///< largest Euclidean norm over all gradients; 0 = off
-  bool shuffle = true;   ///< false: samples in the partition's order
+  Schedule schedule = Schedule::constant;
+  std::int64_t lr_every = 50;     ///< step: rounds between changes
+  double lr_factor = 0.1;         ///< step: the rate is multiplied by it
+  double lr_final = 0;            ///< cosine: rate towards which it falls
+  std::int64_t warmup = 0;        ///< rounds over which the rate rises from lr / warmup
+  bool shuffle = true;            ///< false: samples in the partition's order
   OnDivergence on_divergence = OnDivergence::exclude;
+};
+
+/// The learning rate of round t of `rounds`: lr, lr * factor^floor(t / every), or final + (lr -
+/// final) (1 + cos(pi t / rounds)) / 2; times (t + 1) / warmup while t < warmup.
+double learning_rate(const TrainConfig& config, int t, int rounds);
+
+/// How the server takes the clients' mean.
+enum class ServerOptimizer { average, momentum, adam, yogi };
+inline constexpr std::array<std::string_view, 4> kServerOptimizerNames{"average", "momentum",
+                                                                       "adam", "yogi"};
+
+/// The section [server]. Sources: FedAvgM, Hsu et al., arXiv 1909.06335; FedAdam and FedYogi,
+/// Reddi et al., ICLR 2021 (no bias correction).
+struct ServerConfig {
+  ServerOptimizer optimizer = ServerOptimizer::average;
+  double lr = 1;
+  double momentum = 0.9;
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double epsilon = 1e-3;  ///< tau: degree of adaptivity
 };
 
 enum class Sampling { per_round, fixed };
@@ -39,6 +84,7 @@ struct EvaluateConfig {
 };
 
 void describe(TrainConfig& config, Fields& fields);
+void describe(ServerConfig& config, Fields& fields);
 void describe(FederationConfig& config, Fields& fields);
 void describe(EvaluateConfig& config, Fields& fields);
 

@@ -26,8 +26,21 @@ std::unique_ptr<Algorithm> make_fedselect_ltn();
 std::unique_ptr<Algorithm> make_fedselect();
 std::unique_ptr<Algorithm> make_fedavg();
 std::unique_ptr<Algorithm> make_fedavg_ft();
+std::unique_ptr<Algorithm> make_fedprox();
+std::unique_ptr<Algorithm> make_scaffold();
+std::unique_ptr<Algorithm> make_ditto();
+std::unique_ptr<Algorithm> make_pfedme();
+std::unique_ptr<Algorithm> make_per_fedavg();
+std::unique_ptr<Algorithm> make_apfl();
 std::unique_ptr<Algorithm> make_local();
 std::unique_ptr<Algorithm> make_fedper();
 std::unique_ptr<Algorithm> make_fedrep();
+std::unique_ptr<Algorithm> make_lg_fedavg();
+std::unique_ptr<Algorithm> make_fedbabu();
+std::unique_ptr<Algorithm> make_fedbn();
+std::unique_ptr<Algorithm> make_fedalt();
+std::unique_ptr<Algorithm> make_fedsim();
+std::unique_ptr<Algorithm> make_lotteryfl();
+std::unique_ptr<Algorithm> make_sub_fedavg();
 
 }  // namespace fedselect

@@ -24,15 +24,12 @@ ops::FixedPoint fixed_point_for(std::uint64_t total_weight) {
   return {kMostFraction, true};
 }
 
-SharedSum::SharedSum(ops::Ops& ops, const ParameterLayout& layout)
-    : ops_(ops),
-      layout_(layout),
-      low_(ops, 1, layout.padded_size()),
-      weight_(ops, 1, layout.padded_size()) {}
+SharedSum::SharedSum(ops::Ops& ops, const ParameterLayout& layout, std::size_t size)
+    : ops_(ops), layout_(layout), size_(size), low_(ops, 1, size), weight_(ops, 1, size) {}
 
 void SharedSum::reset(std::uint64_t total_weight) {
   fixed_ = fixed_point_for(total_weight);
-  if (fixed_.two_words && high_.empty()) high_ = {ops_, 1, layout_.padded_size()};
+  if (fixed_.two_words && high_.empty()) high_ = {ops_, 1, size_};
   ops_.zero(low_.of(0), low_.count() * sizeof(std::int64_t));
   if (fixed_.two_words) ops_.zero(high_.of(0), high_.count() * sizeof(std::int64_t));
   ops_.zero(weight_.of(0), weight_.count() * sizeof(std::uint32_t));
@@ -42,13 +39,13 @@ ops::SumView SharedSum::view() const {
   return {low_.of(0), fixed_.two_words ? high_.of(0) : nullptr, weight_.of(0)};
 }
 
-void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> weights) {
-  const auto size = layout_.padded_size();
-  const std::ptrdiff_t bad = ops_.accumulate(clients.active(), size, fixed_, weights,
-                                             clients.parameters(), clients.mask(), view());
+void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
+                    ops::ConstValues values, ops::ConstBits mask) {
+  const std::ptrdiff_t bad =
+      ops_.accumulate(clients.active(), size_, fixed_, weights, values, mask, view());
   if (bad < 0) return;
-  const auto index = static_cast<std::size_t>(bad) % size;
-  const int client = clients.clients()[static_cast<std::size_t>(bad) / size];
+  const auto index = static_cast<std::size_t>(bad) % size_;
+  const int client = clients.clients()[static_cast<std::size_t>(bad) / size_];
   for (const auto* tensors : {&layout_.tensors(), &layout_.statistics()})
     for (const Tensor& tensor : *tensors)
       if (index < tensor.range.begin + tensor.size())
@@ -66,7 +63,7 @@ void SharedSum::all_reduce(Communicator& comm) {
 }
 
 void SharedSum::mean(ParameterVector& global) const {
-  ops_.divide(layout_.padded_size(), fixed_, view(), global.of(0));
+  ops_.divide(size_, fixed_, view(), global.of(0));
 }
 
 }  // namespace fedselect

@@ -15,31 +15,36 @@ namespace fedselect {
 /// InputError if the weight reaches 2^32.
 ops::FixedPoint fixed_point_for(std::uint64_t total_weight);
 
-/// The exact sum of what clients share: per index, an integer sum and the total weight of its
+/// The exact sum of one vector that clients share: per index, an integer sum and the total weight of its
 /// sharers.
 ///
 /// Addition of integers is associative, so the result does not depend on the order of clients or
 /// the number of ranks. Costs 12 bytes a parameter, 20 with two-word sums.
 class SharedSum {
  public:
-  SharedSum(ops::Ops& ops, const ParameterLayout& layout);
+  /// For the first `size` values of parameter vectors, padding included.
+  SharedSum(ops::Ops& ops, const ParameterLayout& layout, std::size_t size);
 
   /// Empties the sum for a cohort of this total weight.
   void reset(std::uint64_t total_weight);
-  /// Adds the shared values of the group's clients, weights[g] times each; 0 leaves a client out.
-  /// Throws SystemError naming client and tensor if a value is too large for the fixed point
-  /// (4096).
-  void add(const ClientGroup& clients, std::span<const std::uint32_t> weights);
+  /// Adds those of the clients' values whose mask is 0 (all without a mask), weights[g] times each;
+  /// 0 leaves a client out. Throws SystemError naming client and tensor if a value is too large for
+  /// the fixed point (4096).
+  void add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
+           ops::ConstValues values, ops::ConstBits mask);
   /// Collective: the sum over all ranks.
   void all_reduce(Communicator& comm);
   /// global <- the mean at each index that somebody shared; elsewhere it keeps its value.
   void mean(ParameterVector& global) const;
+  /// bits <- 1 where nobody shared.
+  void unshared(Word* bits) const { ops_.unshared(size_, view(), bits); }
 
  private:
   ops::SumView view() const;
 
   ops::Ops& ops_;
   const ParameterLayout& layout_;
+  std::size_t size_;
   ops::FixedPoint fixed_;
   ops::DeviceArray<std::int64_t> low_;
   ops::DeviceArray<std::int64_t> high_;  ///< allocated when first needed

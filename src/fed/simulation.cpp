@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -29,6 +30,11 @@ std::vector<int> hosted_by(const std::vector<int>& rank_of, int rank) {
   return clients;
 }
 
+AlignedVector<float> first_model(const SimulationSetup& setup, const Network& network) {
+  if (setup.initial.empty()) return network.initial_parameters(setup.seed);
+  return {setup.initial.begin(), setup.initial.end()};
+}
+
 /// Cuts a list into groups of at most kGroup clients.
 template <class Action>
 void for_each_group(const std::vector<int>& clients, const Action& action) {
@@ -50,16 +56,17 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       rank_of_(assign_shards(expected_work(partition), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
-      global_(ops, 1, layout_.padded_size()),
-      group_(ops, layout_, kGroup, algorithm.vectors(), network.initial_parameters(setup.seed),
-             clock_),
-      trainer_(ops, network, setup_.train, static_cast<int>(setup.evaluate.batch), setup.seed, data,
-               partition, group_, kGroup),
-      sum_(ops, layout_),
-      broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
-  const AlignedVector<float> initial = network.initial_parameters(setup.seed);
-  global_.upload(ops_, 0, std::span<const float>(initial));
-}
+      server_(ops, layout_, setup.server, first_model(setup, network),
+              algorithm.server_vectors(), algorithm.belongings().contributions),
+      group_(ops, layout_, kGroup, algorithm.belongings(), first_model(setup, network), clock_),
+      trainer_(ops, network,
+               {.train = setup_.train,
+                .rounds = setup_.rounds,
+                .test_batch = static_cast<int>(setup_.evaluate.batch),
+                .seed = setup_.seed,
+                .validation = algorithm.validation()},
+               data, partition, group_, kGroup),
+      broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {}
 
 RoundRecord Simulation::round(int t) {
   RoundRecord record{
@@ -67,9 +74,9 @@ RoundRecord Simulation::round(int t) {
   const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
   const auto clients = mine(cohort);
 
-  sum_.reset(total_weight(cohort));
+  server_.begin_round(total_weight(cohort));
   for_each_group(clients, [&](std::span<const int> ids) {
-    group_.load(store_, ids, global_, t);
+    group_.load(store_, ids, server_.broadcast(), t);
     auto records = new_records();
     if (record.evaluated) test_before(records, t);
     train(t);
@@ -81,11 +88,12 @@ RoundRecord Simulation::round(int t) {
   });
   {
     const PhaseClock::Scope timed(clock_, Phase::communicate);
-    sum_.all_reduce(comm_);
+    server_.all_reduce(comm_);
   }
   {
     const PhaseClock::Scope timed(clock_, Phase::aggregate);
-    algorithm_.merge(sum_, global_);
+    algorithm_.merge(server_, static_cast<double>(cohort.size()) /
+                                  static_cast<double>(partition_.clients()));
   }
   adopt_masks(clients, t);
   if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
@@ -128,11 +136,11 @@ bool Simulation::evaluates_in(int t) const {
 void Simulation::train(int t) {
   trainer_.begin(Phase::train);
   algorithm_.client_step(group_, trainer_, setup_.passes);
-  group_.check_finite();
+  group_.check_divergence();
   for (int g = 0; g < group_.size(); ++g)
     if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
       throw SystemError(
-          fmt::format("client {} diverged in round {} (its loss or weights are not finite): lower "
+          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached 4096): lower "
                       "train.lr, set "
                       "train.grad_clip, or set train.on_divergence = \"exclude\"",
                       group_.clients()[static_cast<std::size_t>(g)], t));
@@ -144,7 +152,7 @@ void Simulation::aggregate() {
   for (int g = 0; g < group_.size(); ++g)
     weights.push_back(group_.diverged(g) ? 0
                                          : weight(group_.clients()[static_cast<std::size_t>(g)]));
-  sum_.add(group_, weights);
+  server_.add(group_, weights);
 }
 
 void Simulation::test_before(std::vector<ClientRecord>& records, int t) {
@@ -174,12 +182,15 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
   for (int g = 0; g < group_.size(); ++g) {
     ClientRecord& record = records[static_cast<std::size_t>(g)];
     const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
-    const std::int64_t shared = parameters - group_.personal(g);
+    const std::int64_t shared = parameters - group_.personal(g) +
+                                static_cast<std::int64_t>(layout_.statistic_size()) -
+                                group_.personal_statistics(g);
     record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
-    record.bytes_up = kBytesPerValue * shared + (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
-    record.bytes_down = kBytesPerValue * shared;
+    record.bytes_up = kBytesPerValue * (shared + algorithm_.belongings().contributions * parameters) +
+                      (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
+    record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters);
     if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }
 }
@@ -189,19 +200,31 @@ void Simulation::adopt_masks(const std::vector<int>& clients, int t) {
   for (const int client : clients)
     if (store_.state(client).next_mask) proposed.push_back(client);
   for_each_group(proposed, [&](std::span<const int> ids) {
-    group_.load(store_, ids, global_, t);
+    group_.load(store_, ids, server_.broadcast(), t);
     group_.adopt_next_masks();
     group_.save(store_);
   });
+}
+
+/// The group becomes what these clients would deploy.
+void Simulation::load_deployed(std::span<const int> clients, int t) {
+  group_.load(store_, clients, server_.broadcast(), t);
+  trainer_.begin(Phase::evaluate);
+  if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
+}
+
+AlignedVector<float> Simulation::client_model(int client) {
+  load_deployed(std::span(&client, 1), setup_.rounds - 1);
+  AlignedVector<float> values(layout_.padded_size());
+  ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
+  return values;
 }
 
 void Simulation::test_everyone(RoundRecord& record) {
   std::vector<ClientRecord> all;
   auto next = record.clients.begin();  // ascending, as the shard is
   for_each_group(shard_, [&](std::span<const int> ids) {
-    group_.load(store_, ids, global_, record.round);
-    trainer_.begin(Phase::evaluate);
-    algorithm_.fine_tune(group_, trainer_);
+    load_deployed(ids, record.round);
     const auto tallies = trainer_.test();
     for (std::size_t g = 0; g < ids.size(); ++g) {
       const bool took_part = next != record.clients.end() && next->client == ids[g];
@@ -233,7 +256,7 @@ void Simulation::measure(RoundRecord& record) {
 
 AlignedVector<float> Simulation::global_model() const {
   AlignedVector<float> values(layout_.padded_size());
-  global_.download(ops_, 0, std::span(values));
+  server_.model().download(ops_, 0, std::span(values));
   return values;
 }
 

@@ -12,7 +12,7 @@
 #include "fed/client_store.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/record.hpp"
-#include "fed/shared_sum.hpp"
+#include "fed/server.hpp"
 #include "model/network.hpp"
 
 namespace fedselect {
@@ -22,9 +22,11 @@ struct SimulationSetup {
   std::uint64_t seed = 0;
   int rounds = 0;
   TrainConfig train;
+  ServerConfig server{};
   FederationConfig federation;
   EvaluateConfig evaluate;
-  std::int64_t passes = 0;  ///< P of this method
+  std::int64_t passes = 0;              ///< P of this method
+  std::span<const float> initial = {};  ///< padded; empty: drawn from the seed
 };
 
 /// One method on one federation: the global model, the shard of clients that this rank hosts, and
@@ -41,6 +43,9 @@ class Simulation {
   AlignedVector<float> global_model() const;
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
+  /// The model that a client that this rank hosts would deploy after the last round, padded: its own
+  /// values where personal, the global model elsewhere, and what Algorithm::before_test makes of it.
+  AlignedVector<float> client_model(int client);
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
@@ -55,6 +60,7 @@ class Simulation {
   std::vector<ClientRecord> new_records() const;
   void test_before(std::vector<ClientRecord>& records, int t);
   void train(int t);
+  void load_deployed(std::span<const int> clients, int t);
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
   void aggregate();
@@ -73,10 +79,9 @@ class Simulation {
   std::vector<int> rank_of_;
   std::vector<int> shard_;  ///< clients that this rank hosts, ascending
   ClientStore store_;
-  ParameterVector global_;
+  Server server_;
   ClientGroup group_;
   Trainer trainer_;
-  SharedSum sum_;
   /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it
   /// was measured.
   std::vector<double> broadcast_accuracy_;

@@ -9,36 +9,53 @@ namespace fedselect {
 
 namespace {
 
+constexpr std::size_t kOptimizers = 2;  // a method trains two models at most
+
 std::size_t longest(const std::vector<Partition::Indices>& split) {
   std::size_t most = 0;
   for (const auto& indices : split) most = std::max(most, indices.size());
   return most;
 }
 
+/// How many of n training samples are held back: the fraction, half to even, but at least one.
+std::size_t held_back(std::size_t n, double fraction) {
+  if (fraction == 0) return 0;
+  return std::max<std::size_t>(
+      1, static_cast<std::size_t>(std::nearbyint(fraction * static_cast<double>(n))));
+}
+
 }  // namespace
 
-Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainConfig& train, int test_batch,
-                 std::uint64_t seed, const Dataset& data, const Partition& partition,
-                 ClientGroup& clients, int capacity)
+Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setup,
+                 const Dataset& data, const Partition& partition, ClientGroup& clients,
+                 int capacity)
     : ops_(ops),
       network_(network),
-      config_(train),
-      test_batch_(test_batch),
-      seed_(seed),
+      setup_(setup),
       data_(data),
-      partition_(partition),
       clients_(clients),
-      activations_(ops, network, capacity, static_cast<int>(train.batch), test_batch),
+      activations_(ops, network, capacity, static_cast<int>(setup.train.batch), setup.test_batch),
       order_(ops, capacity, std::max(longest(partition.train), longest(partition.test))),
       wanted_(network.layout().tensors().size()) {
+  for (std::size_t i = 0; i < kOptimizers; ++i)
+    optimizers_.emplace_back(ops, setup.train.optimizer, capacity, network.layout().padded_size());
+  for (const auto& indices : partition.train) {
+    const std::span all(indices);
+    const std::size_t back = held_back(all.size(), setup.validation);
+    train_.push_back(all.first(all.size() - back));
+    validation_.push_back(all.last(back));
+  }
+  test_.assign(partition.test.begin(), partition.test.end());
   const auto n = static_cast<std::size_t>(capacity);
   host_order_.reserve(order_.count());
   ranges_.reserve(wanted_.size());
   batch_samples_.resize(n);
+  taken_.resize(n);
   losses_.resize(n);
   norms_.resize(n);
   correct_.resize(n);
   scale_.assign(n, 1.0F);
+  steps_.resize(n);
   training_.resize(n);
   tested_.resize(n);
 }
@@ -46,23 +63,50 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainConfig& train
 void Trainer::begin(Phase phase) {
   phase_ = phase;
   std::fill(training_.begin(), training_.end(), Tally{});
+  std::fill(steps_.begin(), steps_.end(), 0);
+  refresh_optimizers();
   next_pass_ = 0;
 }
 
+void Trainer::refresh_optimizers() {
+  for (Optimizer& optimizer : optimizers_) optimizer.reset();
+}
+
+void Trainer::rewind() {
+  clients_.rewind();
+  refresh_optimizers();
+}
+
 void Trainer::passes(std::int64_t n, Scope scope) {
+  static const StepRule kStep = [](LocalStep& step) {
+    step.gradient();
+    step.descend();
+  };
+  static const StepRule kLook = [](LocalStep& step) { step.look(); };
   const PhaseClock::Scope timed(clients_.clock(), phase_);
-  const ops::SgdRule rule{static_cast<float>(config_.lr), static_cast<float>(config_.momentum),
-                          static_cast<float>(config_.weight_decay), scope};
-  const bool changes_something = plan(scope);
+  const bool trains = plan(scope);
   for (std::int64_t i = 0; i < n; ++i) {
     const int pass = next_pass_++;  // a skipped pass keeps its number: others draw the same orders
-    if (!changes_something) continue;
-    draw_orders(pass);
-    std::size_t most = 0;
-    for (const int client : clients_.clients())
-      most = std::max(most, partition_.train[static_cast<std::size_t>(client)].size());
-    const auto batch = static_cast<std::size_t>(config_.batch);
-    for (std::size_t s = 0; s * batch < most; ++s) step(static_cast<int>(s), rule);
+    if (trains || network_.has_statistics()) run_pass(pass, scope, trains ? kStep : kLook, 1);
+  }
+}
+
+void Trainer::passes(std::int64_t n, const StepRule& rule, int stride) {
+  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  plan(Scope::all);
+  for (std::int64_t i = 0; i < n; ++i) run_pass(next_pass_++, Scope::all, rule, stride);
+}
+
+void Trainer::run_pass(int pass, Scope scope, const StepRule& rule, int stride) {
+  draw_orders(pass);
+  std::size_t most = 0;
+  for (const int client : clients_.clients())
+    most = std::max(most, train_[static_cast<std::size_t>(client)].size());
+  const auto batch = static_cast<std::size_t>(setup_.train.batch);
+  const auto batches = static_cast<int>((most + batch - 1) / batch);
+  for (int s = 0; s < batches; s += stride) {
+    LocalStep step(*this, scope, s, pass == 0 && s == 0);
+    rule(step);
   }
 }
 
@@ -76,6 +120,15 @@ void Trainer::alternate(std::int64_t n, Alternation order) {
     passes(1, Scope::personal);
     passes(1, Scope::shared);
   }
+}
+
+void Trainer::step_once(double rate) {
+  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  plan(Scope::all);
+  draw_orders(next_pass_++);
+  LocalStep step(*this, Scope::all, 0, true);
+  step.gradient();
+  step.descend_plainly(rate);
 }
 
 bool Trainer::plan(Scope scope) {
@@ -93,17 +146,17 @@ bool Trainer::plan(Scope scope) {
   }
   const bool changes_something = !ranges_.empty();
   // Clipping measures the norm over all gradients, also those of frozen indices.
-  if (config_.grad_clip > 0) std::fill(wanted_.begin(), wanted_.end(), 1);
+  if (setup_.train.grad_clip > 0) std::fill(wanted_.begin(), wanted_.end(), 1);
   return changes_something;
 }
 
 void Trainer::draw_orders(int pass) {
   for (int g = 0; g < clients_.size(); ++g) {
     const int client = clients_.clients()[static_cast<std::size_t>(g)];
-    const auto& indices = partition_.train[static_cast<std::size_t>(client)];
+    const auto& indices = train_[static_cast<std::size_t>(client)];
     host_order_.assign(indices.begin(), indices.end());
-    if (config_.shuffle) {
-      RandomStream random(seed_, Purpose::batch_order, static_cast<std::uint32_t>(client),
+    if (setup_.train.shuffle) {
+      RandomStream random(setup_.seed, Purpose::batch_order, static_cast<std::uint32_t>(client),
                           static_cast<std::uint32_t>(clients_.round()),
                           static_cast<std::uint32_t>(pass));
       random.shuffle(std::span(host_order_));
@@ -112,8 +165,8 @@ void Trainer::draw_orders(int pass) {
   }
 }
 
-ops::Group Trainer::take_batch(const std::vector<Partition::Indices>& split, int step, int batch,
-                               const Samples& part) {
+/// Samples of batch number `step` of each client.
+void Trainer::count_batch(const Split& split, int step, int batch) {
   const auto first = static_cast<std::int64_t>(step) * batch;
   for (std::size_t g = 0; g < used(); ++g) {
     const auto client = static_cast<std::size_t>(clients_.clients()[g]);
@@ -122,18 +175,36 @@ ops::Group Trainer::take_batch(const std::vector<Partition::Indices>& split, int
     batch_samples_[g] =
         sits_out ? 0 : static_cast<int>(std::clamp(left, std::int64_t{0}, std::int64_t{batch}));
   }
-  const ops::Group group{std::span<const int>(batch_samples_).first(used())};
-  ops_.gather_batch(group, data_.source(part), order_.view().at(static_cast<std::size_t>(first)),
-                    activations_.images(), activations_.labels());
-  return group;
 }
 
-void Trainer::step(int step, const ops::SgdRule& rule) {
-  const ops::Group group =
-      take_batch(partition_.train, step, static_cast<int>(config_.batch), data_.train);
-  const auto gradient = clients_.gradient();
-  activations_.forward(group, clients_.parameters());
-  activations_.backward(group, clients_.parameters(), wanted_, gradient, losses_, correct_);
+void Trainer::gather_batch(int step, int batch, const Samples& part) {
+  const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
+  ops_.gather_batch(batch_group(), data_.source(part), order_.view().at(first),
+                    activations_.images(), activations_.labels());
+}
+
+/// Batch number step + ahead; for a client whose pass ends before it, the last one from `step` on.
+void Trainer::take_training_batch(int step, int ahead) {
+  const auto batch = static_cast<int>(setup_.train.batch);
+  std::fill(taken_.begin(), taken_.end(), 0);
+  for (int s = step + ahead; s >= step; --s) {
+    count_batch(train_, s, batch);
+    for (std::size_t g = 0; g < used(); ++g)
+      if (taken_[g] != 0)
+        batch_samples_[g] = 0;  // it has its batch
+      else
+        taken_[g] = batch_samples_[g];
+    gather_batch(s, batch, data_.train);
+  }
+  std::swap(taken_, batch_samples_);
+}
+
+void Trainer::learn(int step, int ahead) {
+  take_training_batch(step, ahead);
+  const ops::Group group = batch_group();
+  activations_.forward(group, clients_.parameters(), Mode::training);
+  activations_.backward(group, clients_.parameters(), wanted_, clients_.gradient(), losses_,
+                        correct_);
   for (std::size_t g = 0; g < used(); ++g) {
     if (group.samples[g] == 0) continue;
     training_[g].loss += losses_[g];
@@ -141,32 +212,81 @@ void Trainer::step(int step, const ops::SgdRule& rule) {
     training_[g].correct += correct_[g];
     if (!std::isfinite(losses_[g])) clients_.mark_diverged(static_cast<int>(g));
   }
-  if (config_.grad_clip > 0) {
-    // As torch.nn.utils.clip_grad_norm_: scale = min(1, limit / (norm + 1e-6)).
-    ops_.squared_norm(group, clients_.layout().ranges(), gradient, norms_);
-    for (std::size_t g = 0; g < used(); ++g)
-      scale_[g] =
-          static_cast<float>(std::min(1.0, config_.grad_clip / (std::sqrt(norms_[g]) + 1e-6)));
-  }
-  ops_.sgd_step(group, ranges_, rule, scale_, clients_.parameters(), gradient,
-                config_.momentum > 0 ? clients_.velocity() : ops::Values{},
-                rule.scope == Scope::all ? ops::ConstBits{} : clients_.mask());
 }
 
-std::span<const Tally> Trainer::test() {
+void Trainer::limit_gradient() {
+  const double limit = setup_.train.grad_clip;
+  if (limit == 0) return;
+  // As torch.nn.utils.clip_grad_norm_: scale = min(1, limit / (norm + 1e-6)).
+  ops_.squared_norm(batch_group(), clients_.layout().ranges(), clients_.gradient(), norms_);
+  for (std::size_t g = 0; g < used(); ++g)
+    scale_[g] = static_cast<float>(std::min(1.0, limit / (std::sqrt(norms_[g]) + 1e-6)));
+}
+
+void Trainer::descend(ops::Values target, std::size_t slot, Scope scope) {
+  limit_gradient();
+  const ops::Group group = batch_group();
+  optimizers_[slot].step(group, ranges_, rate(), scale_,
+                         {.theta = target,
+                          .gradient = clients_.gradient(),
+                          .mask = scope == Scope::all ? ops::ConstBits{} : clients_.mask(),
+                          .scope = scope});
+  if (slot != 0) return;
+  for (std::size_t g = 0; g < used(); ++g) steps_[g] += static_cast<int>(group.samples[g] != 0);
+}
+
+void LocalStep::look() {
+  trainer_.take_training_batch(batch_, 0);
+  trainer_.activations_.forward(trainer_.batch_group(), trainer_.clients_.parameters(),
+                                Mode::training);
+}
+
+void LocalStep::gradient(int ahead) { trainer_.learn(batch_, ahead); }
+
+void LocalStep::descend() { descend(trainer_.clients_.parameters(), 0); }
+
+void LocalStep::descend(ops::Values target, std::size_t slot) {
+  trainer_.descend(target, slot, scope_);
+}
+
+void LocalStep::descend_plainly(double rate) {
+  trainer_.limit_gradient();
+  const ops::SgdRule rule{.rate = static_cast<float>(rate),
+                          .weight_decay =
+                              static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
+  trainer_.ops_.sgd_step(trainer_.batch_group(), trainer_.ranges_, rule, trainer_.scale_,
+                         trainer_.clients_.parameters(), trainer_.clients_.gradient(), {}, {});
+}
+
+void LocalStep::pull(double lambda, ops::ConstValues anchor) {
+  ClientGroup& clients = trainer_.clients_;
+  trainer_.ops_.add_proximal(clients.active(), clients.layout().parameter_span(),
+                             static_cast<float>(lambda), clients.parameters(), anchor,
+                             clients.gradient());
+}
+
+std::span<const Tally> Trainer::test() { return measure(test_, data_.test); }
+
+std::vector<double> Trainer::validate() {
+  std::vector<double> accuracy;
+  for (const Tally& tally : measure(validation_, data_.train)) accuracy.push_back(tally.accuracy());
+  return accuracy;
+}
+
+std::span<const Tally> Trainer::measure(const Split& split, const Samples& part) {
   const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
   std::fill(tested_.begin(), tested_.end(), Tally{});
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
     const auto client = static_cast<std::size_t>(clients_.clients()[static_cast<std::size_t>(g)]);
-    const auto& indices = partition_.test[client];
-    order_.upload(ops_, g, std::span<const std::int32_t>(indices));
-    most = std::max(most, indices.size());
+    order_.upload(ops_, g, split[client]);
+    most = std::max(most, split[client].size());
   }
-  for (std::size_t s = 0; s * static_cast<std::size_t>(test_batch_) < most; ++s) {
-    const ops::Group group =
-        take_batch(partition_.test, static_cast<int>(s), test_batch_, data_.test);
-    activations_.forward(group, clients_.parameters());
+  for (std::size_t s = 0; s * static_cast<std::size_t>(setup_.test_batch) < most; ++s) {
+    count_batch(split, static_cast<int>(s), setup_.test_batch);
+    gather_batch(static_cast<int>(s), setup_.test_batch, part);
+    const ops::Group group = batch_group();
+    activations_.forward(group, clients_.parameters(), Mode::evaluation);
     activations_.measure(group, losses_, correct_);
     for (std::size_t g = 0; g < used(); ++g) {
       if (group.samples[g] == 0) continue;

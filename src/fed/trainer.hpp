@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -10,7 +11,8 @@
 #include "data/partition.hpp"
 #include "fed/client_group.hpp"
 #include "fed/fed_config.hpp"
-#include "model/network.hpp"
+#include "fed/optimizer.hpp"
+#include "model/activations.hpp"
 
 namespace fedselect {
 
@@ -33,25 +35,82 @@ struct Tally {
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(samples); }
 };
 
+class Trainer;
+
+/// One step of local training: a batch of each client's data, and what a method may do with it.
+class LocalStep {
+ public:
+  /// Whether it is the first step of the client's round.
+  bool first() const { return first_; }
+  /// Runs the batch forward only: running statistics follow it, nothing else changes.
+  void look();
+  /// The group's gradient <- that of the mean loss over the batch `ahead` batches further on (the
+  /// pass's last batch for a client whose pass is over), at the present parameters.
+  void gradient(int ahead = 0);
+  /// The optimizer moves the parameters along the gradient.
+  void descend();
+  /// Optimizer number `slot`, which has a state of its own, moves `target` along the gradient.
+  void descend(ops::Values target, std::size_t slot);
+  /// Plain SGD moves the parameters along the gradient at a rate of the method's own.
+  void descend_plainly(double rate);
+  /// gradient += lambda (parameters - anchor).
+  void pull(double lambda, ops::ConstValues anchor);
+
+ private:
+  friend class Trainer;
+  LocalStep(Trainer& trainer, ops::Scope scope, int batch, bool first)
+      : trainer_(trainer), scope_(scope), batch_(batch), first_(first) {}
+
+  Trainer& trainer_;
+  ops::Scope scope_;
+  int batch_;
+  bool first_;
+};
+
+/// What a method does in each step instead of gradient() and descend().
+using StepRule = std::function<void(LocalStep&)>;
+
+/// What a trainer works with. Everything referenced must outlive it.
+struct TrainerSetup {
+  TrainConfig train;
+  int rounds = 1;  ///< of the run, for the schedule of the learning rate
+  int test_batch = 100;
+  std::uint64_t seed = 0;
+  double validation = 0;  ///< fraction of a client's training samples that it never trains on
+};
+
 /// Local training and testing of the clients of a group, on their own data.
 class Trainer {
  public:
-  /// All references must outlive the trainer.
-  Trainer(ops::Ops& ops, const Network& network, const TrainConfig& train, int test_batch,
-          std::uint64_t seed, const Dataset& data, const Partition& partition, ClientGroup& clients,
-          int capacity);
+  Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setup, const Dataset& data,
+          const Partition& partition, ClientGroup& clients, int capacity);
 
-  /// Begins a client step: tallies are zero, the pass counter starts anew. Passes count as time of
-  /// `phase`: evaluation where a method trains only to test.
+  /// Begins a client step: tallies are zero, optimizers are fresh, the pass counter starts anew.
+  /// Passes count as time of `phase`: evaluation where a method trains only to test.
   void begin(Phase phase);
 
   // The kit: verbs for methods
 
-  /// n passes of SGD on the indices in scope. A pass that can change nothing is skipped.
+  /// n passes of the optimizer on the indices in scope. A pass without an index to train is skipped,
+  /// but for its forward part in a network with running statistics.
   void passes(std::int64_t n, Scope scope);
+  /// n passes over all indices in which a step is what `rule` does, once every `stride` batches.
+  void passes(std::int64_t n, const StepRule& rule, int stride = 1);
   /// LocalAlt with E = n: personal and shared passes by turns. Source: arXiv 2306.13264,
   /// algorithm 2.
   void alternate(std::int64_t n, Alternation order);
+  /// One step of plain SGD on the first batch of each client's data.
+  void step_once(double rate);
+  /// Optimizers forget their state.
+  void refresh_optimizers();
+  /// The parameters become what they were when the round began, with fresh optimizers.
+  void rewind();
+  /// Accuracy of the clients' present parameters on their validation parts, one entry a client.
+  std::vector<double> validate();
+  /// The learning rate of this round.
+  double rate() const { return learning_rate(setup_.train, clients_.round(), setup_.rounds); }
+  /// Steps that each client's first optimizer did since begin().
+  std::span<const int> steps() const { return {steps_.data(), used()}; }
 
   // What the round reads
 
@@ -61,32 +120,44 @@ class Trainer {
   std::span<const Tally> test();
 
  private:
+  friend class LocalStep;
+  using Split = std::vector<std::span<const std::int32_t>>;  ///< samples of each client
+
   std::size_t used() const { return static_cast<std::size_t>(clients_.size()); }
   bool plan(Scope scope);
+  void run_pass(int pass, Scope scope, const StepRule& rule, int stride);
   void draw_orders(int pass);
-  void step(int step, const ops::SgdRule& rule);
-  ops::Group take_batch(const std::vector<Partition::Indices>& split, int step, int batch,
-                        const Samples& part);
+  ops::Group batch_group() const { return {std::span(batch_samples_).first(used())}; }
+  void count_batch(const Split& split, int step, int batch);
+  void gather_batch(int step, int batch, const Samples& part);
+  void take_training_batch(int step, int ahead);
+  void learn(int step, int ahead);
+  void limit_gradient();
+  void descend(ops::Values target, std::size_t slot, Scope scope);
+  std::span<const Tally> measure(const Split& split, const Samples& part);
 
   ops::Ops& ops_;
   const Network& network_;
-  const TrainConfig& config_;
-  int test_batch_;
-  std::uint64_t seed_;
+  TrainerSetup setup_;
   const Dataset& data_;
-  const Partition& partition_;
+  Split train_;       ///< what clients train on
+  Split validation_;  ///< what they hold back
+  Split test_;
   ClientGroup& clients_;
 
   Activations activations_;
+  std::vector<Optimizer> optimizers_;
   ops::DeviceArray<std::int32_t> order_;  ///< sample indices of this pass
   std::vector<std::int32_t> host_order_;
   std::vector<int> batch_samples_;  ///< samples of this step, one entry a client
+  std::vector<int> taken_;
   std::vector<char> wanted_;        ///< tensors with an index in scope
   std::vector<ops::Range> ranges_;  ///< their ranges
   std::vector<double> losses_;
   std::vector<double> norms_;
   std::vector<std::int32_t> correct_;
   std::vector<float> scale_;
+  std::vector<int> steps_;
   std::vector<Tally> training_;
   std::vector<Tally> tested_;
   int next_pass_ = 0;

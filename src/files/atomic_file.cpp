@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 [[noreturn]] void fail(const fs::path& path, const char* verb) {
   const std::string why = std::generic_category().message(errno);
   throw SystemError(
-      fmt::format("{}: cannot {} it ({}): free space there, or choose another folder with --out",
+      fmt::format("{}: cannot {} it ({}): free space there, or write to another folder",
                   path.string(), verb, why));
 }
 

@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <functional>
+#include <stdexcept>
 #include <system_error>
 
 #include "base/error.hpp"
 #include "files/hdf5_driver.hpp"
+#include "files/hdf5_heap.hpp"
 
 namespace fedselect::hdf5 {
 
@@ -51,25 +52,20 @@ std::string unpad(const char* text, std::size_t size, H5T_str_t padding) {
   return unpadded;
 }
 
-/// n texts of the type `memory`, as `read` (returns a negative value if it fails) leaves them in a
-/// buffer; none if it fails.
-std::vector<std::string> take_texts(std::size_t n, hid_t memory, hid_t space,
-                                    const std::function<herr_t(void*)>& read, bool& succeeded) {
-  std::vector<std::string> texts;
-  if (H5Tis_variable_str(memory) > 0) {
-    std::vector<char*> pointers(n, nullptr);
-    succeeded = read(static_cast<void*>(pointers.data())) >= 0;
-    for (const char* text : pointers)
-      if (succeeded) texts.emplace_back(text == nullptr ? "" : text);
-    H5Dvlen_reclaim(memory, space, H5P_DEFAULT, static_cast<void*>(pointers.data()));
-  } else {
-    const std::size_t size = H5Tget_size(memory);
-    std::vector<char> characters(n * size);
-    succeeded = read(characters.data()) >= 0;
-    for (std::size_t i = 0; succeeded && i < n; ++i)
-      texts.push_back(unpad(characters.data() + i * size, size, H5Tget_strpad(memory)));
+/// Whether numbers of this type are stored as processors have them. The library crashes on some
+/// other layouts.
+bool is_ordinary_number(hid_t type) {
+  switch (H5Tget_class(type)) {
+    case H5T_INTEGER:
+      return H5Tget_offset(type) == 0 && H5Tget_precision(type) == 8 * H5Tget_size(type) &&
+             H5Tget_size(type) <= sizeof(std::int64_t);
+    case H5T_FLOAT: {
+      const std::array known{H5T_IEEE_F32LE, H5T_IEEE_F32BE, H5T_IEEE_F64LE, H5T_IEEE_F64BE};
+      return std::any_of(known.begin(), known.end(),
+                         [&](hid_t other) { return H5Tequal(type, other) > 0; });
+    }
+    default: return false;
   }
-  return texts;
 }
 
 }  // namespace
@@ -149,6 +145,7 @@ Reader::OpenData Reader::open_numbers(const std::string& name, bool integers) co
   const H5T_class_t kind = H5Tget_class(data.type.get());
   if (kind != H5T_INTEGER && kind != H5T_FLOAT) refuse(name, "does not hold numbers");
   if (integers && kind != H5T_INTEGER) refuse(name, "does not hold whole numbers");
+  if (!is_ordinary_number(data.type.get())) refuse(name, "holds numbers of an unusual layout");
   check_storage(data);
   return data;
 }
@@ -227,29 +224,44 @@ void Reader::read_values(const OpenData& data, hsize_t first, hsize_t rows, hid_
   check(result, data.name);
 }
 
-Handle Reader::text_type(hid_t stored, const std::string& name) const {
-  if (H5Tget_class(stored) != H5T_STRING) refuse(name, "does not hold text");
-  if (check(H5Tis_variable_str(stored), name) == 0) return Handle(check(H5Tcopy(stored), name));
-  Handle type(check(H5Tcopy(H5T_C_S1), name));
-  check(H5Tset_size(type.get(), H5T_VARIABLE), name);
-  check(H5Tset_cset(type.get(), H5Tget_cset(stored)), name);  // the library doesn't convert
-  return type;
+std::vector<std::string> Reader::read_heap_texts(const OpenData& data) const {
+  const Handle creation(check(H5Dget_create_plist(data.dataset.get()), data.name));
+  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS)
+    refuse(data.name, "holds texts of variable length in pieces, which this program can't read");
+  const Handle layout(check(H5Fget_create_plist(file_.get()), data.name));
+  std::size_t address_bytes = 0;
+  std::size_t length_bytes = 0;
+  hsize_t user_bytes = 0;
+  check(H5Pget_sizes(layout.get(), &address_bytes, &length_bytes), data.name);
+  check(H5Pget_userblock(layout.get(), &user_bytes), data.name);
+  if (address_bytes != 8 || length_bytes != 8 || user_bytes != 0)
+    refuse(data.name, "holds texts in a file of an unusual layout");
+  const haddr_t address = H5Dget_offset(data.dataset.get());
+  try {
+    return HeapTexts(path_, file_bytes_).read(address, data.rows());
+  } catch (const std::runtime_error& error) {
+    refuse(data.name, fmt::format("is damaged ({})", error.what()));
+  }
+}
+
+std::vector<std::string> Reader::read_fixed_texts(const OpenData& data) const {
+  const std::size_t size = H5Tget_size(data.type.get());
+  std::vector<char> characters(data.rows() * size);
+  read_values(data, 0, data.rows(), data.type.get(), characters.data());
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < data.rows(); ++i)
+    texts.push_back(unpad(characters.data() + i * size, size, H5Tget_strpad(data.type.get())));
+  return texts;
 }
 
 std::vector<std::string> Reader::read_texts(const std::string& name) const {
   const OpenData data = open_data(name);
-  const Handle type = text_type(data.type.get(), name);
+  if (H5Tget_class(data.type.get()) != H5T_STRING) refuse(name, "does not hold text");
   if (data.shape.size() > 1) refuse(name, "has more than one axis");
   check_storage(data);
-  const std::size_t n = data.rows();
-  if (n == 0) return {};
-  bool succeeded = false;
-  const auto read = [&](void* buffer) {
-    return H5Dread(data.dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer);
-  };
-  auto texts = take_texts(n, type.get(), data.space.get(), read, succeeded);
-  if (!succeeded) fail(name);
-  return texts;
+  if (data.rows() == 0) return {};
+  const bool is_variable = check(H5Tis_variable_str(data.type.get()), name) > 0;
+  return is_variable ? read_heap_texts(data) : read_fixed_texts(data);
 }
 
 std::string Reader::read_text(const std::string& name) const {
@@ -270,6 +282,9 @@ std::vector<std::string> Reader::children(const std::string& group) const {
     return 0;
   };
   check(H5Literate(open.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, visit, &names), group);
+  for (const auto& name : names)  // each of these would lead back to the group itself, or astray
+    if (name.empty() || name == "." || name.find('/') != std::string::npos)
+      refuse(group, "is damaged (a name in it is none)");
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -293,19 +308,28 @@ Reader::OpenAttribute Reader::open_attribute(const std::string& name) const {
 
 std::string Reader::text_attribute(const std::string& name) const {
   const OpenAttribute open = open_attribute(name);
-  const Handle type = text_type(open.type.get(), open.title);
-  if (H5Tget_size(type.get()) > std::max<std::uint64_t>(file_bytes_, sizeof(char*)))
-    refuse(open.title, "claims more text than the file can hold");
-  bool succeeded = false;
-  const auto read = [&](void* buffer) { return H5Aread(open.attribute.get(), type.get(), buffer); };
-  auto texts = take_texts(1, type.get(), open.space.get(), read, succeeded);
-  if (!succeeded) fail(open.title);
-  return std::move(texts.front());
+  if (H5Tget_class(open.type.get()) != H5T_STRING) refuse(open.title, "does not hold text");
+  if (check(H5Tis_variable_str(open.type.get()), open.title) == 0) {
+    const std::size_t size = H5Tget_size(open.type.get());
+    if (size > file_bytes_) refuse(open.title, "claims more text than the file can hold");
+    std::vector<char> characters(size);
+    check(H5Aread(open.attribute.get(), open.type.get(), characters.data()), open.title);
+    return unpad(characters.data(), size, H5Tget_strpad(open.type.get()));
+  }
+  const Handle type(check(H5Tcopy(H5T_C_S1), open.title));
+  check(H5Tset_size(type.get(), H5T_VARIABLE), open.title);
+  check(H5Tset_cset(type.get(), H5Tget_cset(open.type.get())), open.title);
+  char* text = nullptr;
+  check(H5Aread(open.attribute.get(), type.get(), static_cast<void*>(&text)), open.title);
+  std::string owned = text == nullptr ? "" : text;
+  H5free_memory(text);
+  return owned;
 }
 
 std::int64_t Reader::integer_attribute(const std::string& name) const {
   const OpenAttribute open = open_attribute(name);
-  if (H5Tget_class(open.type.get()) != H5T_INTEGER) refuse(open.title, "is no whole number");
+  if (H5Tget_class(open.type.get()) != H5T_INTEGER || !is_ordinary_number(open.type.get()))
+    refuse(open.title, "is no whole number");
   std::int64_t value = 0;
   check(H5Aread(open.attribute.get(), H5T_NATIVE_INT64, &value), open.title);
   return value;

@@ -44,12 +44,14 @@ class Reader {
   std::vector<T> read_rows(const std::string& name, hsize_t first, hsize_t rows) const {
     return read_open<T>(open_numbers(name, std::is_integral_v<T>), first, rows);
   }
-  /// A data set of texts, one axis or a single one.
+  /// A data set of texts, one axis or a single one. Those of variable length must be stored in one
+  /// piece, as all programs do unless asked.
   std::vector<std::string> read_texts(const std::string& name) const;
   /// A single text.
   std::string read_text(const std::string& name) const;
 
-  // Attributes of the root.
+  // Attributes of the root. What an attribute's text of variable length says of its place is
+  // believed by the library: ask for a data set's text where a file may be hostile.
   bool has_attribute(const std::string& name) const;
   std::string text_attribute(const std::string& name) const;
   std::int64_t integer_attribute(const std::string& name) const;
@@ -100,7 +102,8 @@ class Reader {
                             std::size_t value_bytes) const;
   void read_values(const OpenData& data, hsize_t first, hsize_t rows, hid_t memory_type,
                    void* values) const;
-  Handle text_type(hid_t stored, const std::string& name) const;
+  std::vector<std::string> read_heap_texts(const OpenData& data) const;
+  std::vector<std::string> read_fixed_texts(const OpenData& data) const;
 
   std::filesystem::path path_;
   std::string remedy_;

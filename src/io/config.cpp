@@ -113,6 +113,8 @@ class ConfigReader {
                              "here or in [train]",
                              method.name, least));
     method.algorithm->describe(reader);
+    const std::string conflict = method.algorithm->conflict(config.train, config.server);
+    reader.check(conflict.empty(), "name", conflict);
     note_keys(reader);
     for (const std::string& key : reader.keys()) keys_[prefix_of_all].push_back(key);
     keys_[prefix].insert(keys_[prefix].end(), identity.keys().begin(), identity.keys().end());

@@ -26,7 +26,8 @@ struct MethodConfig {
 
 /// The section [output].
 struct OutputConfig {
-  bool masks = true;  ///< write every client's final mask
+  bool masks = true;           ///< write every client's final mask
+  bool client_models = false;  ///< write every client's final model
 };
 
 /// What holds for all methods of an experiment: the top-level keys and the sections.
@@ -37,6 +38,7 @@ struct Settings {
   DataConfig data;
   ModelConfig model;
   TrainConfig train;
+  ServerConfig server;
   FederationConfig federation;
   EvaluateConfig evaluate;
   OutputConfig output;

@@ -108,6 +108,17 @@ void SectionReader::text(std::string_view key, std::string& value, std::string_v
     refuse_type(source, key, "a text in quotes");
 }
 
+void SectionReader::texts(std::string_view key, std::vector<std::string>& values,
+                          std::string_view /*meaning*/) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const toml::array* list = source.node->as_array();
+  if (list == nullptr || !(list->empty() || list->is_homogeneous<std::string>()))
+    return refuse_type(source, key, "a list of texts, such as [\"a\", \"b\"]");
+  values.clear();
+  for (const toml::node& text : *list) values.push_back(*text.value<std::string>());
+}
+
 void SectionReader::choice_index(std::string_view key, std::size_t& index,
                                  std::span<const std::string_view> names,
                                  std::string_view /*meaning*/) {

@@ -36,6 +36,8 @@ class SectionReader final : public Fields {
             std::string_view meaning) override;
   void flag(std::string_view key, bool& value, std::string_view meaning) override;
   void text(std::string_view key, std::string& value, std::string_view meaning) override;
+  void texts(std::string_view key, std::vector<std::string>& values,
+             std::string_view meaning) override;
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> names, std::string_view meaning) override;
   void applies(bool holds, std::string_view key, std::string_view message) override;

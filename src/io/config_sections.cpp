@@ -32,6 +32,8 @@ void describe_top(Settings& settings, Fields& fields) {
 
 void describe_output(Settings& settings, Fields& fields) {
   fields.flag("masks", settings.output.masks, "write every client's final mask into result.h5");
+  fields.flag("client_models", settings.output.client_models,
+              "write every client's final model into result.h5: 4 bytes a parameter and client");
 }
 
 constexpr std::array kSections{
@@ -42,6 +44,8 @@ constexpr std::array kSections{
             [](Settings& settings, Fields& fields) { describe(settings.model, fields); }},
     Section{"train", "local training, the same for every method",
             [](Settings& settings, Fields& fields) { describe(settings.train, fields); }},
+    Section{"server", "how the global model follows the clients' mean",
+            [](Settings& settings, Fields& fields) { describe(settings.server, fields); }},
     Section{"federation", "which clients take part",
             [](Settings& settings, Fields& fields) { describe(settings.federation, fields); }},
     Section{"evaluate", "tests of the clients' models",

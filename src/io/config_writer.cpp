@@ -8,6 +8,12 @@ namespace fedselect {
 
 namespace {
 
+std::string quote_all(const std::vector<std::string>& texts) {
+  std::vector<std::string> quoted;
+  for (const std::string& text : texts) quoted.push_back(quote(text));
+  return fmt::format("[{}]", fmt::join(quoted, ", "));
+}
+
 /// Writes the keys of a section as TOML, each with its meaning as a comment.
 class SectionWriter final : public Fields {
  public:
@@ -24,6 +30,10 @@ class SectionWriter final : public Fields {
   }
   void text(std::string_view key, std::string& value, std::string_view meaning) override {
     line(key, quote(value), meaning);
+  }
+  void texts(std::string_view key, std::vector<std::string>& values,
+             std::string_view meaning) override {
+    line(key, quote_all(values), meaning);
   }
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> names, std::string_view meaning) override {
@@ -61,6 +71,10 @@ class SectionDocumenter final : public Fields {
   }
   void text(std::string_view key, std::string& value, std::string_view meaning) override {
     line(key, quote(value), "a text", meaning);
+  }
+  void texts(std::string_view key, std::vector<std::string>& values,
+             std::string_view meaning) override {
+    line(key, quote_all(values), "a list of texts", meaning);
   }
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> names, std::string_view meaning) override {

@@ -98,14 +98,25 @@ std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<con
   return row;
 }
 
+std::vector<float> pack_model(const ParameterLayout& layout, std::span<const float> values) {
+  std::vector<float> packed;
+  packed.reserve(layout.size() + layout.statistic_size());
+  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+    for (const Tensor& tensor : *tensors) {
+      const auto own = values.subspan(tensor.range.begin, tensor.size());
+      packed.insert(packed.end(), own.begin(), own.end());
+    }
+  return packed;
+}
+
 struct ResultFile::Parts {
   hdf5::File file;
-  const ParameterLayout* layout = nullptr;
-  std::optional<RowWriter> masks;
+  std::optional<RowWriter> rows;
+  std::vector<std::byte> zero_row;
 };
 
 ResultFile::ResultFile(const std::filesystem::path& path)
-    : partial_(path), parts_(new Parts{hdf5::File(partial_.path()), nullptr, std::nullopt}) {}
+    : partial_(path), parts_(new Parts{hdf5::File(partial_.path()), std::nullopt, {}}) {}
 
 ResultFile::~ResultFile() = default;
 
@@ -161,6 +172,14 @@ void ResultFile::write_layout(const ParameterLayout& layout) {
   parts_->file.write_texts("/layout/shape", shapes);
   parts_->file.write("/layout/size", sizes);
   parts_->file.write("/layout/layer", layers);
+  names.clear();
+  shapes.clear();
+  for (const Tensor& tensor : layout.statistics()) {
+    names.push_back(tensor.name);
+    shapes.push_back(fmt::format("{}", fmt::join(tensor.shape, ",")));
+  }
+  parts_->file.write_texts("/layout/statistic_name", names);
+  parts_->file.write_texts("/layout/statistic_shape", shapes);
 }
 
 void ResultFile::write_model(const ParameterLayout& layout, std::span<const float> values) {
@@ -201,19 +220,23 @@ void ResultFile::write_provenance(const std::string& manifest) {
 }
 
 void ResultFile::begin_masks(const ParameterLayout& layout, std::size_t clients) {
-  parts_->layout = &layout;
-  parts_->masks = RowWriter::of<std::uint8_t>(
-      parts_->file, "/masks/bits", {clients, (layout.size() + kByteBits - 1) / kByteBits});
+  const std::size_t bytes = (layout.size() + kByteBits - 1) / kByteBits;
+  parts_->rows = RowWriter::of<std::uint8_t>(parts_->file, "/masks/bits", {clients, bytes});
+  parts_->zero_row.assign(bytes, std::byte{0});
 }
 
-void ResultFile::add_mask(std::span<const Word> words) {
-  const std::vector<Word> nothing(words.empty() ? parts_->layout->words() : 0, 0);
-  const auto row = pack_mask(*parts_->layout, words.empty() ? nothing : words);
-  parts_->masks->append(std::span(row));
+void ResultFile::begin_client_models(const ParameterLayout& layout, std::size_t clients) {
+  const std::size_t values = layout.size() + layout.statistic_size();
+  parts_->rows = RowWriter::of<float>(parts_->file, "/client_models/values", {clients, values});
+  parts_->zero_row.assign(values * sizeof(float), std::byte{0});
+}
+
+void ResultFile::add_row(std::span<const std::byte> row) {
+  parts_->rows->append(row.empty() ? std::span<const std::byte>(parts_->zero_row) : row);
 }
 
 void ResultFile::commit() {
-  parts_->masks.reset();
+  parts_->rows.reset();
   parts_->file.close();
   partial_.commit();
 }

@@ -28,11 +28,14 @@ struct RunDescription {
   std::int64_t seed = 0;
   std::string_view tested_on;
   bool masks = true;
+  bool client_models = false;
 };
 
 /// Concatenates the bits of all tensors, without the padding between them: parameter j is bit j.
 /// The bits past the last parameter are 0.
 std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words);
+/// The values of a padded vector without the padding: all parameters, then all statistics.
+std::vector<float> pack_model(const ParameterLayout& layout, std::span<const float> values);
 
 /// result.h5 (docs/result-format.md), written part by part by one process. Each write_ verb is
 /// called once, in any order.
@@ -59,10 +62,14 @@ class ResultFile {
                      const std::vector<int>& rank_of_client);
   void write_provenance(const std::string& manifest);
 
-  /// Masks come one by one, in client order.
+  // Data sets with a row a client, one such set after the other.
+
+  /// Rows follow as pack_mask() makes them.
   void begin_masks(const ParameterLayout& layout, std::size_t clients);
-  /// `words` of the padded vector; empty: nothing is personal.
-  void add_mask(std::span<const Word> words);
+  /// Rows follow as pack_model() makes them.
+  void begin_client_models(const ParameterLayout& layout, std::size_t clients);
+  /// The bytes of the next client's row, in client order; empty: all 0.
+  void add_row(std::span<const std::byte> row);
 
   /// Closes the file, syncs it to disk and gives it its name.
   void commit();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <exception>
 #include <numeric>
 #include <optional>
@@ -47,6 +46,12 @@ class Column {
   double least_ = 0;
   std::int64_t count_ = 0;
 };
+
+template <class T>
+std::vector<std::byte> to_bytes(const std::vector<T>& values) {
+  const auto bytes = bytes_of(values);
+  return {bytes.begin(), bytes.end()};
+}
 
 std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round, double seconds) {
   Column accuracy;
@@ -135,7 +140,9 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
     file.emplace(folder_ / kResultFile);
     write_parts(*file, simulation, data, partition);
   });
-  if (description_.masks) agree(comm_, [&] { collect_masks(file ? &*file : nullptr, simulation); });
+  ResultFile* target = file ? &*file : nullptr;
+  if (description_.masks) agree(comm_, [&] { collect_masks(target, simulation); });
+  if (description_.client_models) agree(comm_, [&] { collect_models(target, simulation); });
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
     file->commit();
@@ -147,7 +154,7 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
   });
 }
 
-void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, const Dataset& data,
+void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
   file.write_header(description_, data.name, rounds_.size(), clients, layout_.size());
@@ -160,14 +167,12 @@ void RunWriter::write_parts(ResultFile& file, const Simulation& simulation, cons
   file.write_timings(rounds_, static_cast<std::size_t>(comm_.size()), simulation.rank_of_client());
 }
 
-/// One mask at a time, in client order: its owner sends it, the root writes it. If the root cannot
-/// write, it still takes what the others send, so that none of them waits for ever.
-void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) const {
+/// One row at a time, in client order: its client's rank sends it, the root writes it. If the root
+/// cannot write, it still takes what the others send, so that none of them waits for ever.
+void RunWriter::collect_rows(ResultFile* file, Simulation& simulation,
+                             const std::function<void(ResultFile&)>& begin,
+                             const RowOfClient& own) const {
   const auto& rank_of = simulation.rank_of_client();
-  const auto own_words = [&](int client) {
-    const MaskPtr mask = simulation.mask(client);
-    return mask ? mask->words() : std::span<const Word>();
-  };
   std::exception_ptr failure;
   const auto guarded = [&](const auto& write) {
     if (failure) return;
@@ -177,22 +182,37 @@ void RunWriter::collect_masks(ResultFile* file, const Simulation& simulation) co
       failure = std::current_exception();
     }
   };
-  if (file != nullptr) guarded([&] { file->begin_masks(layout_, rank_of.size()); });
+  if (file != nullptr) guarded([&] { begin(*file); });
   for (std::size_t k = 0; k < rank_of.size(); ++k) {
     const int client = static_cast<int>(k);
     const bool is_mine = rank_of[k] == comm_.rank();
     if (file == nullptr) {
-      if (is_mine) comm_.send(std::as_bytes(own_words(client)), 0);
-    } else if (is_mine) {
-      guarded([&] { file->add_mask(own_words(client)); });
+      if (is_mine) comm_.send(own(client), 0);
     } else {
-      const auto bytes = comm_.receive(rank_of[k]);
-      std::vector<Word> words(bytes.size() / sizeof(Word));
-      if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
-      guarded([&] { file->add_mask(words); });
+      const auto row = is_mine ? own(client) : comm_.receive(rank_of[k]);
+      guarded([&] { file->add_row(row); });
     }
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+void RunWriter::collect_masks(ResultFile* file, Simulation& simulation) const {
+  collect_rows(
+      file, simulation,
+      [&](ResultFile& target) { target.begin_masks(layout_, simulation.rank_of_client().size()); },
+      [&](int client) {
+        const MaskPtr mask = simulation.mask(client);
+        return mask ? to_bytes(pack_mask(layout_, mask->words())) : std::vector<std::byte>();
+      });
+}
+
+void RunWriter::collect_models(ResultFile* file, Simulation& simulation) const {
+  collect_rows(
+      file, simulation,
+      [&](ResultFile& target) {
+        target.begin_client_models(layout_, simulation.rank_of_client().size());
+      },
+      [&](int client) { return to_bytes(pack_model(layout_, simulation.client_model(client))); });
 }
 
 }  // namespace fedselect

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -38,9 +39,14 @@ class RunWriter {
 
  private:
   void create_folder();
-  void write_parts(ResultFile& file, const Simulation& simulation, const Dataset& data,
+  void write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                    const Partition& partition) const;
-  void collect_masks(ResultFile* file, const Simulation& simulation) const;
+  /// What a client's rank makes into the bytes of its row.
+  using RowOfClient = std::function<std::vector<std::byte>(int)>;
+  void collect_rows(ResultFile* file, Simulation& simulation,
+                    const std::function<void(ResultFile&)>& begin, const RowOfClient& own) const;
+  void collect_masks(ResultFile* file, Simulation& simulation) const;
+  void collect_models(ResultFile* file, Simulation& simulation) const;
 
   std::filesystem::path folder_;
   RunDescription description_;

@@ -59,6 +59,27 @@ struct SgdRule {
   Scope scope = Scope::all;
 };
 
+/// first <- beta1 first + (1 - beta1) g; second <- beta2 second + (1 - beta2) g^2, or Yogi's
+/// second - (1 - beta2) sign(second - g^2) g^2; theta <- theta - rate first / (sqrt(second) scale +
+/// epsilon), at the indices in scope, with g = s gradient + weight_decay theta and per client the
+/// rate and the scale of the second moment, which hold the bias corrections. Source: Kingma and Ba,
+/// ICLR 2015, as in torch.optim.Adam; Reddi et al., ICLR 2021, algorithm 2.
+struct AdamRule {
+  float beta1 = 0;
+  float beta2 = 0;
+  float epsilon = 0;
+  float weight_decay = 0;
+  bool yogi = false;
+  Scope scope = Scope::all;
+};
+
+/// What differs between the clients of an Adam step (host).
+struct AdamStep {
+  float scale = 1;  ///< of the gradient (clipping)
+  float rate = 0;
+  float second_scale = 1;
+};
+
 /// Which of the eligible indices a selection takes when scores tie or vanish.
 enum class Ties {
   exact,      ///< exactly as many as asked for, lower index first
@@ -122,7 +143,8 @@ class Ops {
 
   // Layers: forward and backward
 
-  /// y = conv(x, weight) + bias; weight [out][in][kernel][kernel] as PyTorch stores it.
+  /// y = conv(x, weight) + bias; weight [out][in][kernel][kernel] as PyTorch stores it. bias may be
+  /// null.
   virtual void conv_forward(const Group& group, const ConvShape& shape, ConstValues x,
                             ConstValues weight, ConstValues bias, Values y) = 0;
   /// Writes dx, dweight and dbias from dy.
@@ -138,12 +160,47 @@ class Ops {
                                ConstValues weight, ConstValues dy, Values dx, Values dweight,
                                Values dbias) = 0;
 
-  /// Maximum over windows of `window` x `window`, stride `window`; `argmax` says which of the
-  /// window's cells won (row-major, first of equals).
+  /// Maximum over windows; `argmax` says which of the window's cells won (row-major, first of
+  /// equals).
   virtual void max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
                                 Grouped<std::uint8_t> argmax) = 0;
   virtual void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
                                  Grouped<const std::uint8_t> argmax, Values dx) = 0;
+
+  /// y = mean over all pixels, a value a channel.
+  virtual void mean_pool_forward(const Group& group, const ImageShape& shape, ConstValues x,
+                                 Values y) = 0;
+  virtual void mean_pool_backward(const Group& group, const ImageShape& shape, ConstValues dy,
+                                  Values dx) = 0;
+
+  /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, with each channel's mean and biased
+  /// variance over the client's batch. Moves the running statistics towards those of the batch, the
+  /// variance in its unbiased form (n / (n - 1) times; a single value has none, then the biased
+  /// one, 0). `kept`: 2 x channels values for the backward pass. Source: torch.nn.BatchNorm2d in
+  /// training.
+  virtual void batch_norm_train(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                ConstValues weight, ConstValues bias, Values running_mean,
+                                Values running_variance, Values y, Values kept) = 0;
+  /// The same with the running statistics instead of the batch's: torch.nn.BatchNorm2d in
+  /// evaluation.
+  virtual void batch_norm_evaluate(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues bias, ConstValues running_mean,
+                                   ConstValues running_variance, Values y) = 0;
+  /// Writes dx, dweight and dbias from dy and what batch_norm_train kept.
+  virtual void batch_norm_backward(const Group& group, const BatchNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                                   Values dweight, Values dbias) = 0;
+
+  /// As batch_norm_train, with the mean and biased variance of each sample's groups of channels.
+  /// `kept`: 2 x groups values a sample. Source: torch.nn.GroupNorm.
+  virtual void group_norm_forward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                                  ConstValues weight, ConstValues bias, Values y, Values kept) = 0;
+  virtual void group_norm_backward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                                   ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                                   Values dweight, Values dbias) = 0;
+
+  /// y += x, `size` values a sample.
+  virtual void add(const Group& group, std::size_t size, ConstValues x, Values y) = 0;
 
   /// x <- max(x, 0), `size` values a sample.
   virtual void relu_forward(const Group& group, std::size_t size, Values x) = 0;
@@ -172,6 +229,19 @@ class Ops {
   virtual void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                         std::span<const float> scale, Values theta, ConstValues gradient,
                         Values velocity, ConstBits mask) = 0;
+  /// One Adam step; mask is null for Scope::all.
+  virtual void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
+                         std::span<const AdamStep> steps, Values theta, ConstValues gradient,
+                         Values first, Values second, ConstBits mask) = 0;
+  /// out = a x + b y with factors a client (host); `out` may be x or y.
+  virtual void combine(const Group& group, std::size_t size, std::span<const float> a,
+                       ConstValues x, std::span<const float> b, ConstValues y, Values out) = 0;
+  /// host out[g] = sum of x y over the ranges, in double precision.
+  virtual void dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
+                   std::span<double> out) = 0;
+  /// host out[g] = largest |value|; infinite if one is not a number.
+  virtual void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
+                                 std::span<double> out) = 0;
   /// host out[g] = sum of squares of each client's values in the ranges, in double precision.
   virtual void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
                             std::span<double> out) = 0;
@@ -181,7 +251,7 @@ class Ops {
 
   // Selection of personal parameters
 
-  /// out = |theta - reference|.
+  /// out = |theta - reference|, or |theta| without a reference.
   virtual void change_magnitude(const Group& group, std::size_t size, ConstValues theta,
                                 ConstValues reference, Values out) = 0;
   /// out = a and not b, word by word. `out` may be one of them.
@@ -213,6 +283,8 @@ class Ops {
   /// global <- sum / weight where weight > 0; elsewhere it keeps its value.
   virtual void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
                       float* global) = 0;
+  /// bits <- 1 where the total weight is 0: nobody shared that index.
+  virtual void unshared(std::size_t size, const SumView& sum, Word* bits) = 0;
   /// packed <- the values where the mask is 1, in index order. Returns how many, per client, in
   /// host counts.
   virtual void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask,

@@ -41,12 +41,38 @@ struct LinearShape {
   int out = 0;
 };
 
-/// Non-overlapping windows; rows and columns that fill no window are dropped, as PyTorch does.
+/// Square windows, as torch.nn.MaxPool2d has them: rows and columns that fill no window are
+/// dropped, what lies in the padding never wins. padding <= window / 2, window <= 16.
 struct PoolShape {
   ImageShape in;
   int window = 2;
+  int stride = 0;  ///< 0: the window's, so that windows don't overlap
+  int padding = 0;
 
-  ImageShape out() const { return {in.height / window, in.width / window, in.channels}; }
+  int step() const { return stride == 0 ? window : stride; }
+  ImageShape out() const {
+    const auto windows = [this](int side) {
+      const int room = side + 2 * padding - window;
+      return room < 0 ? 0 : room / step() + 1;
+    };
+    return {windows(in.height), windows(in.width), in.channels};
+  }
+};
+
+/// Normalisation of each channel over the samples and pixels of a batch. Defaults:
+/// torch.nn.BatchNorm2d.
+struct BatchNormShape {
+  ImageShape in;
+  float epsilon = 1e-5F;
+  float momentum = 0.1F;  ///< share of this batch in the running statistics
+};
+
+/// Normalisation of each sample over groups of in.channels / groups channels, which has no
+/// remainder. Default: torch.nn.GroupNorm.
+struct GroupNormShape {
+  ImageShape in;
+  int groups = 1;
+  float epsilon = 1e-5F;
 };
 
 /// Samples of a data set as the device sees them: 8-bit pixels, channels-last, and class labels.

@@ -29,6 +29,8 @@ class Declarations final : public Fields {
   void text(std::string_view key, std::string& /*value*/, std::string_view meaning) override {
     note(key, meaning);
   }
+  void texts(std::string_view /*key*/, std::vector<std::string>& /*values*/,
+             std::string_view /*meaning*/) override {}
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> names, std::string_view meaning) override {
     note(key, meaning);

@@ -47,21 +47,22 @@ class Kit : public ::testing::Test {
         data_(testing::random_dataset(kSamples, 11, image, 3)),
         initial_(network_.initial_parameters(2)),
         global_(*ops_, 1, initial_.size()),
-        clients_(*ops_, network_.layout(), 1, {VectorStart::initial_model}, initial_, clock_) {
+        clients_(*ops_, network_.layout(), 1, {.vectors = {VectorKind::from_initial_model}}, initial_, clock_) {
     partition_.train.resize(1);
     partition_.train[0].resize(kSamples);
     std::iota(partition_.train[0].begin(), partition_.train[0].end(), 0);
     partition_.test = {{0, 1, 2, 3, 4, 5, 6}};
     config_.batch = 8;
-    config_.momentum = 0.5;
-    config_.weight_decay = 0.01;
+    config_.optimizer.momentum = 0.5;
+    config_.optimizer.weight_decay = 0.01;
     config_.grad_clip = 10;
     global_.upload(*ops_, 0, std::span<const float>(initial_));
     clients_.load(store_, ids_, global_, 0);
   }
 
   Trainer make_trainer() {
-    Trainer trainer(*ops_, network_, config_, 4, 1, data_, partition_, clients_, 1);
+    Trainer trainer(*ops_, network_, {.train = config_, .test_batch = 4, .seed = 1}, data_,
+                    partition_, clients_, 1);
     trainer.begin(Phase::train);
     return trainer;
   }

@@ -39,6 +39,8 @@ class SetKeys final : public Fields {
   }
   void text(std::string_view /*key*/, std::string& /*value*/,
             std::string_view /*meaning*/) override {}
+  void texts(std::string_view /*key*/, std::vector<std::string>& /*values*/,
+             std::string_view /*meaning*/) override {}
   void choice_index(std::string_view key, std::size_t& index,
                     std::span<const std::string_view> /*names*/,
                     std::string_view /*meaning*/) override {

@@ -50,11 +50,11 @@ TEST_F(SharedSumTest, IsTheExactMeanInAnyOrder) {
   const float tiny = 0x1p-20F;
   const std::initializer_list<float> values[] = {{1000, 1, 0}, {tiny, 2, 0}, {-1000, 6, 0}};
   for (const auto& order : {std::array{0, 1, 2}, std::array{2, 0, 1}, std::array{1, 2, 0}}) {
-    SharedSum sum(*ops_, layout_);
+    SharedSum sum(*ops_, layout_, layout_.padded_size());
     sum.reset(3);
     for (const int k : order) {
       load(group, k, values[k]);
-      sum.add(group, std::vector<std::uint32_t>{1});
+      sum.add(group, std::vector<std::uint32_t>{1}, group.parameters(), group.mask());
     }
     sum.mean(global_);
     EXPECT_EQ(global_.of(0)[0], static_cast<float>(0x1p-20 / 3));
@@ -64,11 +64,11 @@ TEST_F(SharedSumTest, IsTheExactMeanInAnyOrder) {
 
 TEST_F(SharedSumTest, TooLargeValueNamesClientAndTensor) {
   ClientGroup group(*ops_, layout_, 1, {}, initial_, clock_);
-  SharedSum sum(*ops_, layout_);
+  SharedSum sum(*ops_, layout_, layout_.padded_size());
   sum.reset(3);
   load(group, 2, {0, 5000, 0});
   try {
-    sum.add(group, std::vector<std::uint32_t>{1});
+    sum.add(group, std::vector<std::uint32_t>{1}, group.parameters(), group.mask());
     FAIL() << "no error";
   } catch (const SystemError& error) {
     EXPECT_NE(std::string(error.what()).find("client 2"), std::string::npos) << error.what();
@@ -83,9 +83,9 @@ TEST_F(SharedSumTest, NobodySharesKeepsTheLastValue) {
   const auto first_tensor =
       Mask::of_tensors(layout_, [](const Tensor& tensor) { return tensor.name == "a.weight"; });
   group.personalize(first_tensor);
-  SharedSum sum(*ops_, layout_);
+  SharedSum sum(*ops_, layout_, layout_.padded_size());
   sum.reset(1);
-  sum.add(group, std::vector<std::uint32_t>{1});
+  sum.add(group, std::vector<std::uint32_t>{1}, group.parameters(), group.mask());
   sum.mean(global_);
   EXPECT_EQ(global_.of(0)[0], 7.0F);
 }

@@ -23,14 +23,14 @@ constexpr const char* kRemedy = "write it again";
 /// Rows of 3 numbers, enough of them to be stored in several compressed chunks.
 constexpr std::size_t kRows = 200000;
 
-std::vector<std::int32_t> long_table() {
-  std::vector<std::int32_t> values(kRows * 3);
+std::vector<std::int32_t> table(std::size_t rows = kRows) {
+  std::vector<std::int32_t> values(rows * 3);
   std::iota(values.begin(), values.end(), -7);
   return values;
 }
 
 /// A file with a bit of everything.
-void write_sample(const fs::path& path) {
+void write_sample(const fs::path& path, std::size_t rows = kRows) {
   File file(path);
   file.set_attribute("format", "sample");
   file.set_attribute("version", 3);
@@ -40,8 +40,8 @@ void write_sample(const fs::path& path) {
   file.write<std::int64_t>("/numbers/wholes", {-1, 3000000000});
   file.write<std::uint64_t>("/numbers/words", {0, ~std::uint64_t{0}});
   file.write<float>("/empty", {});
-  const auto table = long_table();
-  file.write("/table", {kRows, 3}, std::span(table), Storage::deflated);
+  const auto values = table(rows);
+  file.write("/table", {rows, 3}, std::span<const std::int32_t>(values), Storage::deflated);
   file.write_text("/text", "one\ntwo");
   file.write_texts("/texts", {"a", "", "\xc3\xa9"});
   file.close();
@@ -82,7 +82,7 @@ TEST_F(Sample, GivesBackWhatWasWritten) {
   EXPECT_TRUE(std::signbit(floats[1]));
   EXPECT_TRUE(std::isnan(reader.read<double>("numbers/doubles")[1]));
   EXPECT_EQ(reader.read<std::uint64_t>("/numbers/words")[1], ~std::uint64_t{0});
-  EXPECT_EQ(reader.read<std::int32_t>("/table"), long_table());
+  EXPECT_EQ(reader.read<std::int32_t>("/table"), table());
   EXPECT_TRUE(reader.read<float>("/empty").empty());
   EXPECT_EQ(reader.read_text("/text"), "one\ntwo");
   EXPECT_EQ(reader.read_texts("/texts"), (std::vector<std::string>{"a", "", "\xc3\xa9"}));
@@ -148,7 +148,7 @@ TEST_F(Sample, RefusesTheWrongKind) {
 
 TEST_F(Sample, ReadsSomeRows) {
   const Reader reader(path_, kRemedy);
-  const auto whole = long_table();
+  const auto whole = table();
   for (const auto& [first, rows] :
        {std::pair{hsize_t{0}, hsize_t{1}}, {87380, 5}, {kRows - 2, 2}, {kRows, 0}, {5, 0}}) {
     const auto part = reader.read_rows<std::int32_t>("/table", first, rows);
@@ -256,7 +256,6 @@ TEST(Reader, RefusesWhatIsNoHdf5File) {
 /// Reads all that is in the file by whatever kind it has.
 void read_everything(const fs::path& path) {
   const Reader reader(path, kRemedy);
-  reader.text_attribute("format");
   reader.integer_attribute("version");
   for (const auto& name : reader.children("/numbers")) reader.read<double>("/numbers/" + name);
   reader.read<float>("/empty");
@@ -274,6 +273,25 @@ TEST_F(Sample, EndsWithOneMessageWhereverItIsCut) {
     const std::string message = message_of<InputError>([&] { read_everything(torn); });
     EXPECT_EQ(message.find(torn.string()), 0U) << size << ": " << message;
   }
+}
+
+/// A damaged file is refused or read, whatever bit of it is wrong.
+TEST(Reader, SurvivesChangedBytes) {
+  const ScratchFolder folder;
+  const fs::path path = folder / "changed.h5";
+  write_sample(path, 500);
+  const std::string whole = bytes_of_file(path);
+  int refused = 0;
+  for (std::size_t i = 0; i < whole.size(); i += 7)
+    for (const int change : {0x01, 0xff}) {
+      std::string changed = whole;
+      changed[i] = static_cast<char>(changed[i] ^ change);
+      write_bytes(path, changed);
+      const std::string message = message_of<InputError>([&] { read_everything(path); });
+      EXPECT_TRUE(message.empty() || message.find(path.string()) == 0) << i << ": " << message;
+      refused += message.empty() ? 0 : 1;
+    }
+  EXPECT_GT(refused, 50);
 }
 
 }  // namespace

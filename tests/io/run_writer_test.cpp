@@ -74,11 +74,12 @@ struct Federation {
   Dataset data = testing::random_dataset(64, 20, image, 3);
   Partition partition = unequal_partition();
   Network network{{.name = ModelKind::mlp, .hidden = 4}, image, 3};
-  std::unique_ptr<Algorithm> algorithm = make_fedselect();
+  std::unique_ptr<Algorithm> algorithm;
   std::unique_ptr<ops::Ops> ops = ops::make_cpu_ops();
   std::unique_ptr<Simulation> simulation;
 
-  Federation() {
+  explicit Federation(std::unique_ptr<Algorithm> method = make_fedselect())
+      : algorithm(std::move(method)) {
     algorithm->prepare(network.layout());
     SimulationSetup setup{.seed = kSeed,
                           .rounds = kRounds,
@@ -164,6 +165,50 @@ TEST(RunWriter, WritesEveryClientsMask) {
   }
   world().all_reduce_sum(std::span(&personal, 1));
   EXPECT_GT(personal, 0) << "the case is empty: no mask grew";
+}
+
+TEST(PackModel, DropsThePaddingAndEndsWithStatistics) {
+  ParameterLayout layout;
+  layout.add("a", {70}, TensorKind::weight, 0);
+  layout.add("s", {2}, TensorKind::statistic, 1, true);
+  layout.add("b", {3}, TensorKind::bias, 1);
+  std::vector<float> values(layout.padded_size(), -1);
+  float next = 0;
+  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+    for (const Tensor& tensor : *tensors)
+      for (std::size_t i = 0; i < tensor.size(); ++i) values[tensor.range.begin + i] = next++;
+  const auto packed = pack_model(layout, values);
+  ASSERT_EQ(packed.size(), 75U);
+  for (std::size_t i = 0; i < packed.size(); ++i) EXPECT_EQ(packed[i], static_cast<float>(i));
+}
+
+/// Own values where the mask is 1, the global model's elsewhere, whichever rank hosts the client.
+TEST(RunWriter, WritesEveryClientsModel) {
+  const SharedFolder folder;
+  Federation federation(make_fedper());
+  RunDescription description = federation.describe();
+  description.client_models = true;
+  RunWriter writer(folder.path() / "run", description, federation.network, world());
+  for (int t = 0; t < kRounds; ++t)
+    writer.add(gather_round(world(), federation.simulation->round(t)), 0.5);
+  writer.finish(*federation.simulation, federation.data, federation.partition);
+  if (!world().is_root()) return;
+  const fs::path file = folder.path() / "run/result.h5";
+  const auto models = read<float>(file, "/client_models/values", H5T_NATIVE_FLOAT);
+  const auto bits = read<std::uint8_t>(file, "/masks/bits", H5T_NATIVE_UINT8);
+  const auto& layout = federation.network.layout();
+  const auto global = pack_model(layout, federation.simulation->global_model());
+  ASSERT_EQ(models.size(), kClients * layout.size());
+  const std::size_t row_bytes = (layout.size() + 7) / 8;
+  std::size_t own = 0;
+  for (std::size_t k = 0; k < kClients; ++k)
+    for (std::size_t j = 0; j < layout.size(); ++j) {
+      const bool is_personal = ((bits[k * row_bytes + j / 8] >> (j % 8)) & 1) != 0;
+      const float value = models[k * layout.size() + j];
+      ASSERT_TRUE(is_personal || value == global[j]) << "client " << k << ", parameter " << j;
+      own += value != global[j] ? 1 : 0;
+    }
+  EXPECT_GT(own, 0U) << "the case is empty: nothing personal differs";
 }
 
 TEST(RunWriter, KeepsWhatTheRoundsMeasured) {
@@ -339,7 +384,7 @@ TEST(ResultFile, SameContentsGiveTheSameBytes) {
     file.write_timings(rounds, static_cast<std::size_t>(world().size()),
                        federation.simulation->rank_of_client());
     file.begin_masks(layout, kClients);
-    for (int k = 0; k < kClients; ++k) file.add_mask({});
+    for (int k = 0; k < kClients; ++k) file.add_row({});
     file.write_provenance("{}");
     file.commit();
   };

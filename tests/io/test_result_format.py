@@ -39,6 +39,8 @@ passes = 1
 participation = 0.6
 [evaluate]
 every = 2
+[output]
+client_models = true
 [[method]]
 name = "fedselect"
 growth_every = 1
@@ -95,14 +97,15 @@ def shape_of(file, path, written):
         return (int(file[path.replace("partition", "clients").replace("indices", "samples")][:].sum()),)
     sizes = {
         "R": ROUNDS, "N": CLIENTS, "C": CLASSES, "M": RANKS, "ceil": math.ceil,
-        "T": len(file["layout/name"]), "P": len(file["timings/phase"]), "d": int(file.attrs["parameters"]),
+        "T": len(file["layout/name"]), "S": len(file["layout/statistic_name"]), "P": len(file["timings/phase"]), "d": int(file.attrs["parameters"]),
     }
+    sizes["D"] = sum(tensor.size for tensor in file["model"].values())
     return tuple(eval(part, {}, sizes) for part in re.split(r", (?![^(]*\))", written))
 
 
 def test_table_was_understood():
     sets = documented()
-    assert len(sets) == 31, sorted(sets)
+    assert len(sets) == 34, sorted(sets)
     assert sets["/metrics/bytes_down"] == ("i64", "R, N")
     assert sets["/config"] == ("string", None)
 
@@ -161,6 +164,16 @@ def test_masks_agree_with_densities(result):
     parts = np.split(masks[:, :d], ends[:-1], axis=1)
     assert (density == np.stack([part.mean(axis=1) for part in parts], axis=1).astype(np.float32)).all()
     assert 0 < density.max() < 1
+
+
+def test_client_models_share_what_is_not_personal(result):
+    d = int(result.attrs["parameters"])
+    masks = np.unpackbits(result["masks/bits"][:], axis=1, bitorder="little")[:, :d]
+    names = result["layout/name"].asstr()[:]
+    shared = np.concatenate([result[f"model/{name}"][:].ravel() for name in names])
+    models = result["client_models/values"][:, :d]
+    assert (models[masks == 0] == np.broadcast_to(shared, models.shape)[masks == 0]).all()
+    assert (models != shared).any()
 
 
 def test_partition_is_one(result):

@@ -152,6 +152,16 @@ TEST_P(ConvTest, AgreesWithTheDefinition) {
     ops.conv_backward(group, shape, x.view(), weight.view(), dy.view(), {}, dweight.view(), {});
     EXPECT_EQ(dx.memory, dx_before);
     EXPECT_EQ(dweight.memory, dweight_before);
+
+    // Without a bias, as with one of 0.
+    for (float& value : bias.memory) value = 0;
+    y.poison();
+    ops.conv_forward(group, shape, x.view(), weight.view(), bias.view(), y.view());
+    const std::vector<float> y_before = y.memory;
+    y.poison();
+    ops.conv_forward(group, shape, x.view(), weight.view(), {}, y.view());
+    EXPECT_EQ(y.memory, y_before);
+    bias.randomize(20);
   }
 }
 

@@ -1,24 +1,10 @@
+#include "fed/methods/fedavg.hpp"
+
 #include "fed/methods.hpp"
 
 namespace fedselect {
 
 namespace {
-
-/// Nothing is personal: P passes from the global model. Source: McMahan et al., AISTATS 2017,
-/// algorithm 1.
-class FedAvg : public Algorithm {
- public:
-  void describe(Fields& fields) override {
-    fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
-  }
-  void client_step(ClientGroup& /*clients*/, Trainer& trainer, std::int64_t passes) const override {
-    trainer.passes(passes, Scope::all);
-  }
-  Weighting weighting() const override { return weighting_; }
-
- private:
-  Weighting weighting_ = Weighting::samples;
-};
 
 /// FedAvg whose clients train F more passes before they are tested; the global model is unchanged.
 /// Source: Cheng et al., arXiv 2108.07313.
@@ -28,8 +14,8 @@ class FedAvgFineTuned final : public FedAvg {
     FedAvg::describe(fields);
     fields.integer("fine_tune_passes", fine_tune_passes_, kCount, "F: passes before a test");
   }
-  TestedOn tested_on() const override { return TestedOn::fine_tuned; }
-  void fine_tune(ClientGroup& /*clients*/, Trainer& trainer) const override {
+  TestedOn tested_on() const override { return TestedOn::personalised; }
+  void before_test(ClientGroup& /*clients*/, Trainer& trainer) const override {
     trainer.passes(fine_tune_passes_, Scope::all);
   }
 

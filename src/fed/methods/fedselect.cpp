@@ -32,6 +32,8 @@ class FedSelect final : public Algorithm {
     fields.integer("growth_first", growth_first_, kNonNegative, "first round of growth, from 0");
     fields.choice("reference", reference_, kReferenceNames, "change is measured since then");
     fields.choice("ties", growth_.ties, kTiesNames, "what happens at equal changes");
+    fields.choice("norm_statistics", norm_statistics_, kNormStatisticsNames,
+                  "running statistics of batch norm stay with the client, or are averaged");
     fields.choice("alternation", alternation_, kAlternationNames, "order of LocalAlt's passes");
     fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
     fields.choice("evaluate_at", evaluate_at_, kEvaluateAtNames, "which model is tested");
@@ -43,6 +45,9 @@ class FedSelect final : public Algorithm {
   }
 
   void prepare(const ParameterLayout& layout) override {
+    if (norm_statistics_ == NormStatistics::local && !layout.statistics().empty())
+      statistics_ = Mask::of_tensors(
+          layout, [](const Tensor& tensor) { return tensor.kind == TensorKind::statistic; });
     eligible_mask_ = Mask::of_tensors(layout, [this](const Tensor& tensor) {
       if (tensor.kind == TensorKind::statistic) return false;
       return eligible_ == Eligible::all ||
@@ -52,6 +57,7 @@ class FedSelect final : public Algorithm {
   }
 
   void client_step(ClientGroup& clients, Trainer& trainer, std::int64_t passes) const override {
+    if (statistics_) clients.personalize_first(statistics_);
     trainer.alternate(passes, alternation_);  // LocalAlt
     if (!grows_in(clients.round())) return;
     if (reference_ == Reference::round_start) {
@@ -67,9 +73,9 @@ class FedSelect final : public Algorithm {
     return fmt::format("no mask will grow: growth_first = {} of rounds 0 to {}", growth_first_,
                        rounds - 1);
   }
-  std::vector<VectorStart> vectors() const override {
+  Belongings belongings() const override {
     if (reference_ == Reference::round_start) return {};
-    return {VectorStart::initial_model};
+    return {.vectors = {VectorKind::from_initial_model}};
   }
   TestedOn tested_on() const override { return evaluate_at_; }
   Weighting weighting() const override { return weighting_; }
@@ -90,7 +96,9 @@ class FedSelect final : public Algorithm {
   Alternation alternation_ = Alternation::interleaved;
   Weighting weighting_ = Weighting::uniform;
   TestedOn evaluate_at_ = TestedOn::after_local;
+  NormStatistics norm_statistics_ = NormStatistics::local;
   MaskPtr eligible_mask_;
+  MaskPtr statistics_;  ///< null if none are local
 };
 
 }  // namespace

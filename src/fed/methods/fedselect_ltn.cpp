@@ -15,13 +15,17 @@ class FedSelectLtn final : public Algorithm {
     fields.integer("iterations", iterations_, kCount, "L: trainings of GradLTN");
     fields.flag("rewind", rewind_, "LocalAlt starts from the round's starting weights");
     fields.choice("scope", scope_, kSelectionScopeNames, "fraction of each tensor or of all");
+    fields.choice("norm_statistics", norm_statistics_, kNormStatisticsNames,
+                  "running statistics of batch norm stay with the client, or are averaged");
     fields.choice("alternation", alternation_, kAlternationNames, "order of LocalAlt's passes");
     fields.choice("weighting", weighting_, kWeightingNames, "a client's weight in the mean");
     fields.choice("evaluate_at", evaluate_at_, kEvaluateAtNames, "which model is tested");
   }
 
   void prepare(const ParameterLayout& layout) override {
-    everything_ = Mask::of_tensors(layout, [](const Tensor&) { return true; });
+    everything_ = Mask::of_tensors(layout, [this](const Tensor& tensor) {
+      return tensor.kind != TensorKind::statistic || norm_statistics_ == NormStatistics::local;
+    });
   }
 
   void client_step(ClientGroup& clients, Trainer& trainer, std::int64_t passes) const override {
@@ -29,11 +33,11 @@ class FedSelectLtn final : public Algorithm {
     for (std::int64_t i = 0; i < iterations_; ++i) {  // GradLTN
       if (i > 0) {
         clients.keep_top(rate_, scope_);
-        clients.rewind();
+        trainer.rewind();
       }
       trainer.passes(passes, Scope::personal);
     }
-    if (rewind_) clients.rewind();
+    if (rewind_) trainer.rewind();
     trainer.alternate(passes, alternation_);  // LocalAlt
   }
 
@@ -48,6 +52,7 @@ class FedSelectLtn final : public Algorithm {
   Alternation alternation_ = Alternation::interleaved;
   Weighting weighting_ = Weighting::uniform;
   TestedOn evaluate_at_ = TestedOn::after_local;
+  NormStatistics norm_statistics_ = NormStatistics::local;
   MaskPtr everything_;
 };
 

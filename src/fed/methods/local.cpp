@@ -8,6 +8,10 @@ namespace {
 class Local final : public Algorithm {
  public:
   void describe(Fields& /*fields*/) override {}
+  std::string conflict(const TrainConfig& /*train*/, const ServerConfig& server) const override {
+    if (server.optimizer == ServerOptimizer::average) return {};
+    return "local clients send nothing for server.optimizer to work on: run this method without it";
+  }
   void prepare(const ParameterLayout& layout) override {
     everything_ = Mask::of_tensors(layout, [](const Tensor&) { return true; });
   }

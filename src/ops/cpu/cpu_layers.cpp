@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "ops/cpu/cpu_ops.hpp"
+#include "ops/cpu/each_client.hpp"
 #include "ops/cpu/layer_kernels.hpp"
 
 namespace fedselect::ops::cpu {
@@ -48,29 +49,20 @@ Linear linear_of(const LinearShape& shape, int samples) {
 }
 
 Pool pool_of(const PoolShape& shape, int samples) {
+  const ImageShape out = shape.out();
   return {.samples = samples,
           .height = shape.in.height,
           .width = shape.in.width,
           .channels = shape.in.channels,
-          .window = shape.window};
+          .out_height = out.height,
+          .out_width = out.width,
+          .window = shape.window,
+          .stride = shape.step(),
+          .padding = shape.padding};
 }
 
-std::ptrdiff_t total(std::size_t size, int samples) {
-  return static_cast<std::ptrdiff_t>(size) * samples;
-}
-
-/// Calls act(g, samples) for the clients that take part.
-template <class Act>
-void for_each_client(const Group& group, Act&& act) {
-  for (int g = 0; g < group.size(); ++g) {
-    const int samples = group.samples[static_cast<std::size_t>(g)];
-    if (samples > 0) act(g, samples);
-  }
-}
-
-template <class T>
-T* pointer(const Grouped<T>& values, int g) {
-  return values ? values[g] : nullptr;
+std::ptrdiff_t pixels_of(const ImageShape& shape) {
+  return static_cast<std::ptrdiff_t>(shape.height) * shape.width;
 }
 
 struct SampleLoss {
@@ -174,6 +166,25 @@ void CpuOps::max_pool_backward(const Group& group, const PoolShape& shape, Const
   });
 }
 
+void CpuOps::mean_pool_forward(const Group& group, const ImageShape& shape, ConstValues x,
+                               Values y) {
+  for_each_client(group, [&](int g, int samples) {
+    layers_.mean_pool_forward(samples, pixels_of(shape), shape.channels, x[g], y[g]);
+  });
+}
+
+void CpuOps::mean_pool_backward(const Group& group, const ImageShape& shape, ConstValues dy,
+                                Values dx) {
+  for_each_client(group, [&](int g, int samples) {
+    layers_.mean_pool_backward(samples, pixels_of(shape), shape.channels, dy[g], dx[g]);
+  });
+}
+
+void CpuOps::add(const Group& group, std::size_t size, ConstValues x, Values y) {
+  for_each_client(group,
+                  [&](int g, int samples) { layers_.add(total(size, samples), x[g], y[g]); });
+}
+
 void CpuOps::relu_forward(const Group& group, std::size_t size, Values x) {
   for_each_client(group,
                   [&](int g, int samples) { layers_.relu_forward(total(size, samples), x[g]); });
@@ -185,7 +196,7 @@ void CpuOps::relu_backward(const Group& group, std::size_t size, ConstValues y, 
 }
 
 void CpuOps::channels_first(const Group& group, const ImageShape& shape, ConstValues x, Values y) {
-  const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(shape.height) * shape.width;
+  const std::ptrdiff_t pixels = pixels_of(shape);
   for_each_client(group, [&](int g, int samples) {
     for (int i = 0; i < samples; ++i) {
       const std::ptrdiff_t at = total(shape.size(), i);
@@ -195,7 +206,7 @@ void CpuOps::channels_first(const Group& group, const ImageShape& shape, ConstVa
 }
 
 void CpuOps::channels_last(const Group& group, const ImageShape& shape, ConstValues x, Values y) {
-  const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(shape.height) * shape.width;
+  const std::ptrdiff_t pixels = pixels_of(shape);
   for_each_client(group, [&](int g, int samples) {
     for (int i = 0; i < samples; ++i) {
       const std::ptrdiff_t at = total(shape.size(), i);

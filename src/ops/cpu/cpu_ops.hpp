@@ -9,7 +9,8 @@ namespace fedselect::ops::cpu {
 /// The op set on one thread of a CPU. Clients of a group are processed one after another.
 ///
 /// Scratch memory grows to what the largest call needed and is then reused: no allocation in the
-/// steady state. Layer ops stand in cpu_layers.cpp, ops on parameter vectors in cpu_parameters.cpp.
+/// steady state. Layer ops stand in cpu_layers.cpp and cpu_norms.cpp, ops on parameter vectors in
+/// cpu_parameters.cpp.
 class CpuOps final : public Ops {
  public:
   explicit CpuOps(Isa isa = best_isa());
@@ -38,6 +39,25 @@ class CpuOps final : public Ops {
                         Grouped<std::uint8_t> argmax) override;
   void max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
                          Grouped<const std::uint8_t> argmax, Values dx) override;
+  void mean_pool_forward(const Group& group, const ImageShape& shape, ConstValues x,
+                         Values y) override;
+  void mean_pool_backward(const Group& group, const ImageShape& shape, ConstValues dy,
+                          Values dx) override;
+  void batch_norm_train(const Group& group, const BatchNormShape& shape, ConstValues x,
+                        ConstValues weight, ConstValues bias, Values running_mean,
+                        Values running_variance, Values y, Values kept) override;
+  void batch_norm_evaluate(const Group& group, const BatchNormShape& shape, ConstValues x,
+                           ConstValues weight, ConstValues bias, ConstValues running_mean,
+                           ConstValues running_variance, Values y) override;
+  void batch_norm_backward(const Group& group, const BatchNormShape& shape, ConstValues x,
+                           ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                           Values dweight, Values dbias) override;
+  void group_norm_forward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                          ConstValues weight, ConstValues bias, Values y, Values kept) override;
+  void group_norm_backward(const Group& group, const GroupNormShape& shape, ConstValues x,
+                           ConstValues weight, ConstValues kept, ConstValues dy, Values dx,
+                           Values dweight, Values dbias) override;
+  void add(const Group& group, std::size_t size, ConstValues x, Values y) override;
   void relu_forward(const Group& group, std::size_t size, Values x) override;
   void relu_backward(const Group& group, std::size_t size, ConstValues y, Values dy) override;
   void channels_first(const Group& group, const ImageShape& shape, ConstValues x,
@@ -50,6 +70,15 @@ class CpuOps final : public Ops {
   void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                 std::span<const float> scale, Values theta, ConstValues gradient, Values velocity,
                 ConstBits mask) override;
+  void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
+                 std::span<const AdamStep> steps, Values theta, ConstValues gradient, Values first,
+                 Values second, ConstBits mask) override;
+  void combine(const Group& group, std::size_t size, std::span<const float> a, ConstValues x,
+               std::span<const float> b, ConstValues y, Values out) override;
+  void dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
+           std::span<double> out) override;
+  void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
+                         std::span<double> out) override;
   void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
                     std::span<double> out) override;
   void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
@@ -69,6 +98,7 @@ class CpuOps final : public Ops {
                             ConstBits mask, const SumView& sum) override;
   void divide(std::size_t size, const FixedPoint& fixed, const SumView& sum,
               float* global) override;
+  void unshared(std::size_t size, const SumView& sum, Word* bits) override;
   void pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask, Values packed,
             std::span<std::size_t> counts) override;
   void unpack(const Group& group, std::size_t size, ConstValues packed, ConstBits mask,

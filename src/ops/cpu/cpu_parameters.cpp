@@ -67,6 +67,42 @@ void CpuOps::sgd_step(const Group& group, std::span<const Range> ranges, const S
   });
 }
 
+void CpuOps::adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
+                       std::span<const AdamStep> steps, Values theta, ConstValues gradient,
+                       Values first, Values second, ConstBits mask) {
+  for_each_range(group, ranges, [&](int g, const Range& range, std::size_t) {
+    const auto begin = length(range.begin);
+    parameters_.adam_step(length(range.size), rule, steps[static_cast<std::size_t>(g)],
+                          theta[g] + begin, gradient[g] + begin, first[g] + begin,
+                          second[g] + begin, mask ? mask[g] + first_word(range) : nullptr);
+  });
+}
+
+void CpuOps::combine(const Group& group, std::size_t size, std::span<const float> a, ConstValues x,
+                     std::span<const float> b, ConstValues y, Values out) {
+  for_each_client(group, [&](int g) {
+    const auto i = static_cast<std::size_t>(g);
+    parameters_.combine(length(size), a[i], x[g], b[i], y[g], out[g]);
+  });
+}
+
+void CpuOps::dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
+                 std::span<double> out) {
+  for_each_client(group, [&](int g) { out[static_cast<std::size_t>(g)] = 0; });
+  for_each_range(group, ranges, [&](int g, const Range& range, std::size_t) {
+    const auto begin = length(range.begin);
+    out[static_cast<std::size_t>(g)] +=
+        parameters_.dot(length(range.size), x[g] + begin, y[g] + begin);
+  });
+}
+
+void CpuOps::largest_magnitude(const Group& group, std::size_t size, ConstValues values,
+                               std::span<double> out) {
+  for_each_client(group, [&](int g) {
+    out[static_cast<std::size_t>(g)] = parameters_.largest_magnitude(length(size), values[g]);
+  });
+}
+
 void CpuOps::squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
                           std::span<double> out) {
   for_each_client(group, [&](int g) { out[static_cast<std::size_t>(g)] = 0; });
@@ -86,7 +122,8 @@ void CpuOps::add_proximal(const Group& group, std::size_t size, float lambda, Co
 void CpuOps::change_magnitude(const Group& group, std::size_t size, ConstValues theta,
                               ConstValues reference, Values out) {
   for_each_client(group, [&](int g) {
-    parameters_.change_magnitude(length(size), theta[g], reference[g], out[g]);
+    parameters_.change_magnitude(length(size), theta[g], reference ? reference[g] : nullptr,
+                                 out[g]);
   });
 }
 
@@ -145,6 +182,10 @@ std::ptrdiff_t CpuOps::accumulate(const Group& group, std::size_t size, const Fi
 
 void CpuOps::divide(std::size_t size, const FixedPoint& fixed, const SumView& sum, float* global) {
   parameters_.divide(length(size), fixed, sum, global);
+}
+
+void CpuOps::unshared(std::size_t size, const SumView& sum, Word* bits) {
+  parameters_.unshared(length(size), sum.weight, bits);
 }
 
 void CpuOps::pack(const Group& group, std::size_t size, ConstValues theta, ConstBits mask,

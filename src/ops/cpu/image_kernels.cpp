@@ -1,10 +1,6 @@
 #include "ops/cpu/image_kernels.hpp"
 
-#include "ops/cpu/gemm_kernels.hpp"
-
-/// Ops that touch each value once or twice: bytes limit them, so each is one pass over its arrays
-/// (pooling 28 x 28 x 32, 32 samples: 70 GB/s forward, 40 GB/s backward, from the third-level cache
-/// of a Zen 5).
+/// Ops that touch each value once or twice: bytes limit them, so each is one pass over its arrays.
 namespace fedselect::ops::cpu::FEDSELECT_ISA {
 
 namespace {
@@ -45,90 +41,6 @@ void normalize(const std::uint8_t* pixels, Index size, Index channels, const flo
   }
 }
 
-void max_pool_forward(const Pool& s, const float* x, float* y, std::uint8_t* argmax) {
-  const Index out_height = s.height / s.window;
-  const Index out_width = s.width / s.window;
-  const Index row = s.width * s.channels;
-  for (Index n = 0; n < s.samples; ++n) {
-    for (Index h = 0; h < out_height; ++h) {
-      for (Index w = 0; w < out_width; ++w) {
-        const float* corner = x + (n * s.height + h * s.window) * row + w * s.window * s.channels;
-        const Index out = ((n * out_height + h) * out_width + w) * s.channels;
-        Index c = 0;
-        for (; c + kWidth <= s.channels; c += kWidth) {
-          Vec best = load(corner + c);
-          IntVec winner{};
-          std::int32_t cell = 0;
-          for (Index i = 0; i < s.window; ++i) {
-            for (Index j = 0; j < s.window; ++j, ++cell) {
-              const Vec value = load(corner + i * row + j * s.channels + c);
-              const IntVec better = value > best;
-              best = better ? value : best;
-              winner = better ? IntVec{} + cell : winner;
-            }
-          }
-          store(y + out + c, best);
-          *reinterpret_cast<BytesAnywhere*>(argmax + out + c) =
-              __builtin_convertvector(winner, ByteVec);
-        }
-        for (; c < s.channels; ++c) {
-          float best = corner[c];
-          Index winner = 0;
-          for (Index i = 0; i < s.window; ++i) {
-            for (Index j = 0; j < s.window; ++j) {
-              const float value = corner[i * row + j * s.channels + c];
-              if (value > best) {
-                best = value;
-                winner = i * s.window + j;
-              }
-            }
-          }
-          y[out + c] = best;
-          argmax[out + c] = static_cast<std::uint8_t>(winner);
-        }
-      }
-    }
-  }
-}
-
-void max_pool_backward(const Pool& s, const float* dy, const std::uint8_t* argmax, float* dx) {
-  const Index out_height = s.height / s.window;
-  const Index out_width = s.width / s.window;
-  const Index row = s.width * s.channels;
-  if (out_height * s.window != s.height || out_width * s.window != s.width) {
-    fill(dx, s.samples * s.height * row, 0.0F);  // rows and columns that fill no window
-  }
-  for (Index n = 0; n < s.samples; ++n) {
-    for (Index h = 0; h < out_height; ++h) {
-      for (Index w = 0; w < out_width; ++w) {
-        float* corner = dx + (n * s.height + h * s.window) * row + w * s.window * s.channels;
-        const Index out = ((n * out_height + h) * out_width + w) * s.channels;
-        Index c = 0;
-        for (; c + kWidth <= s.channels; c += kWidth) {
-          const Vec gradient = load(dy + out + c);
-          const IntVec winner = __builtin_convertvector(
-              *reinterpret_cast<const BytesAnywhere*>(argmax + out + c), IntVec);
-          std::int32_t cell = 0;
-          for (Index i = 0; i < s.window; ++i) {
-            for (Index j = 0; j < s.window; ++j, ++cell) {
-              store(corner + i * row + j * s.channels + c,
-                    winner == IntVec{} + cell ? gradient : Vec{});
-            }
-          }
-        }
-        for (; c < s.channels; ++c) {
-          for (Index i = 0; i < s.window; ++i) {
-            for (Index j = 0; j < s.window; ++j) {
-              corner[i * row + j * s.channels + c] =
-                  argmax[out + c] == i * s.window + j ? dy[out + c] : 0.0F;
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
 void relu_forward(Index size, float* x) {
   Index i = 0;
   for (; i + kWidth <= size; i += kWidth) {
@@ -144,6 +56,12 @@ void relu_backward(Index size, const float* y, float* dy) {
     store(dy + i, load(y + i) > Vec{} ? load(dy + i) : Vec{});
   }
   for (; i < size; ++i) dy[i] = y[i] > 0.0F ? dy[i] : 0.0F;
+}
+
+void add(Index size, const float* x, float* y) {
+  Index i = 0;
+  for (; i + kWidth <= size; i += kWidth) store(y + i, load(y + i) + load(x + i));
+  for (; i < size; ++i) y[i] += x[i];
 }
 
 }  // namespace fedselect::ops::cpu::FEDSELECT_ISA

@@ -4,6 +4,8 @@
 #include "ops/cpu/gemm_kernels.hpp"
 #include "ops/cpu/image_kernels.hpp"
 #include "ops/cpu/linear_kernels.hpp"
+#include "ops/cpu/norm_kernels.hpp"
+#include "ops/cpu/pool_kernels.hpp"
 
 namespace fedselect::ops::cpu::FEDSELECT_ISA {
 
@@ -26,6 +28,13 @@ const LayerKernels kLayerKernels = {
     .linear_backward = linear_backward,
     .max_pool_forward = max_pool_forward,
     .max_pool_backward = max_pool_backward,
+    .mean_pool_forward = mean_pool_forward,
+    .mean_pool_backward = mean_pool_backward,
+    .channel_moments = channel_moments,
+    .channel_affine = channel_affine,
+    .channel_products = channel_products,
+    .channel_gradient = channel_gradient,
+    .add = add,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .transpose = transpose_dense,

@@ -18,7 +18,15 @@ struct Linear {
 };
 
 struct Pool {
-  std::ptrdiff_t samples, height, width, channels, window;
+  std::ptrdiff_t samples, height, width, channels;
+  std::ptrdiff_t out_height, out_width;
+  std::ptrdiff_t window, stride, padding;
+};
+
+/// dx = of_dy * dy + of_x * (x - mean) + constant, each a value a channel: what the gradient of a
+/// norm layer comes to once its sums are known.
+struct NormGradient {
+  const float *mean, *of_dy, *of_x, *constant;
 };
 
 /// The layer kernels of one instruction set, for one client. Arrays as in ops.hpp; sizes in
@@ -44,6 +52,24 @@ struct LayerKernels {
   void (*max_pool_forward)(const Pool& shape, const float* x, float* y, std::uint8_t* argmax);
   void (*max_pool_backward)(const Pool& shape, const float* dy, const std::uint8_t* argmax,
                             float* dx);
+  void (*mean_pool_forward)(std::ptrdiff_t samples, std::ptrdiff_t pixels, std::ptrdiff_t channels,
+                            const float* x, float* y);
+  void (*mean_pool_backward)(std::ptrdiff_t samples, std::ptrdiff_t pixels, std::ptrdiff_t channels,
+                             const float* dy, float* dx);
+
+  /// Mean and sum of squared deviations from it of each channel of [row][channel].
+  void (*channel_moments)(std::ptrdiff_t rows, std::ptrdiff_t channels, const float* x,
+                          double* mean, double* squares);
+  /// y = (x - mean) * scale + shift, each a value a channel.
+  void (*channel_affine)(std::ptrdiff_t rows, std::ptrdiff_t channels, const float* x,
+                         const float* mean, const float* scale, const float* shift, float* y);
+  /// sum = of dy, product = of dy (x - mean), over the rows, a value a channel.
+  void (*channel_products)(std::ptrdiff_t rows, std::ptrdiff_t channels, const float* x,
+                           const float* mean, const float* dy, double* sum, double* product);
+  void (*channel_gradient)(std::ptrdiff_t rows, std::ptrdiff_t channels, const float* x,
+                           const float* dy, const NormGradient& norm, float* dx);
+
+  void (*add)(std::ptrdiff_t size, const float* x, float* y);
   void (*relu_forward)(std::ptrdiff_t size, float* x);
   void (*relu_backward)(std::ptrdiff_t size, const float* y, float* dy);
 

@@ -3,6 +3,7 @@
 #include "ops/cpu/selection_kernels.hpp"
 #include "ops/cpu/simd.hpp"
 #include "ops/cpu/sum_kernels.hpp"
+#include "ops/cpu/vector_kernels.hpp"
 
 namespace fedselect::ops::cpu::FEDSELECT_ISA {
 namespace {
@@ -167,6 +168,10 @@ void add_proximal(Index size, float lambda, const float* __restrict theta,
 /// be overwritten, which the count leaves out. Selection reads it next, so it stays in the cache.
 void change_magnitude(Index size, const float* __restrict theta, const float* __restrict reference,
                       float* __restrict out) {
+  if (reference == nullptr) {
+    for (Index i = 0; i < size; ++i) out[i] = __builtin_fabsf(theta[i]);
+    return;
+  }
   for (Index i = 0; i < size; ++i) out[i] = __builtin_fabsf(theta[i] - reference[i]);
 }
 
@@ -232,6 +237,10 @@ void unpack(Index size, const float* packed, const Word* mask, float* theta) {
 extern const ParameterKernels kParameterKernels;
 const ParameterKernels kParameterKernels = {
     .sgd_step = sgd_step,
+    .adam_step = adam_step,
+    .combine = combine,
+    .dot = dot,
+    .largest_magnitude = largest_magnitude,
     .squared_norm = squared_norm,
     .add_proximal = add_proximal,
     .change_magnitude = change_magnitude,
@@ -241,6 +250,7 @@ const ParameterKernels kParameterKernels = {
     .accumulate = accumulate,
     .retract = retract,
     .divide = divide,
+    .unshared = unshared,
     .pack = pack,
     .unpack = unpack,
 };

@@ -28,6 +28,13 @@ struct ParameterKernels {
   /// velocity is null without momentum, mask without a scope.
   void (*sgd_step)(std::ptrdiff_t size, const SgdStep& step, float* theta, const float* gradient,
                    float* velocity, const Word* mask);
+  /// mask is null without a scope.
+  void (*adam_step)(std::ptrdiff_t size, const AdamRule& rule, const AdamStep& step, float* theta,
+                    const float* gradient, float* first, float* second, const Word* mask);
+  void (*combine)(std::ptrdiff_t size, float a, const float* x, float b, const float* y,
+                  float* out);
+  double (*dot)(std::ptrdiff_t size, const float* x, const float* y);
+  float (*largest_magnitude)(std::ptrdiff_t size, const float* values);
   double (*squared_norm)(std::ptrdiff_t size, const float* values);
   void (*add_proximal)(std::ptrdiff_t size, float lambda, const float* theta, const float* anchor,
                        float* gradient);
@@ -49,6 +56,8 @@ struct ParameterKernels {
   void (*retract)(std::ptrdiff_t size, const FixedPoint& fixed, std::uint32_t weight,
                   const float* theta, const Word* mask, const SumView& sum);
   void (*divide)(std::ptrdiff_t size, const FixedPoint& fixed, const SumView& sum, float* global);
+
+  void (*unshared)(std::ptrdiff_t size, const std::uint32_t* weight, Word* bits);
 
   /// Returns how many values it packed.
   std::ptrdiff_t (*pack)(std::ptrdiff_t size, const float* theta, const Word* mask, float* packed);

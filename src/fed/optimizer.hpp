@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "fed/fed_config.hpp"
+#include "ops/device_array.hpp"
+
+namespace fedselect {
+
+/// What a step of an optimizer works on. All arrays are whole parameter vectors.
+struct OptimizerTarget {
+  ops::Values theta;
+  ops::ConstValues gradient;
+  ops::ConstBits mask;  ///< null: everything is in scope
+  ops::Scope scope = ops::Scope::all;
+};
+
+/// Moves parameters along their gradients: SGD with momentum, or Adam, with the state that these
+/// keep between steps. State memory is allocated on first use; plain SGD has none.
+class Optimizer {
+ public:
+  /// For up to `capacity` clients side by side with vectors of `size` values.
+  Optimizer(ops::Ops& ops, const OptimizerConfig& config, int capacity, std::size_t size);
+
+  /// Forgets all state, as a new optimizer.
+  void reset();
+  /// One step at learning rate `rate` for the clients of the group that have samples, on `ranges`;
+  /// scale[g] multiplies the gradient.
+  void step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
+            std::span<const float> scale, const OptimizerTarget& target);
+
+ private:
+  void zero(ops::DeviceArray<float>& state);
+  void step_adam(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
+                 std::span<const float> scale, const OptimizerTarget& target);
+
+  ops::Ops& ops_;
+  OptimizerConfig config_;
+  int capacity_;
+  std::size_t size_;
+  ops::DeviceArray<float> first_;   ///< velocity, or Adam's first moment
+  ops::DeviceArray<float> second_;  ///< Adam's second moment
+  bool fresh_ = true;               ///< the moments count as zero
+  std::vector<int> steps_;          ///< that each client has done
+  std::vector<ops::AdamStep> adam_steps_;
+};
+
+}  // namespace fedselect

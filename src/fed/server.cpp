@@ -1,0 +1,99 @@
+#include "fed/server.hpp"
+
+namespace fedselect {
+
+namespace {
+
+OptimizerConfig optimizer_of(const ServerConfig& config) {
+  const auto kind = config.optimizer == ServerOptimizer::adam   ? OptimizerKind::adam
+                    : config.optimizer == ServerOptimizer::yogi ? OptimizerKind::yogi
+                                                                : OptimizerKind::sgd;
+  return {.kind = kind,
+          .momentum = config.momentum,
+          .beta1 = config.beta1,
+          .beta2 = config.beta2,
+          .epsilon = config.epsilon,
+          .bias_correction = false};
+}
+
+/// The server is a group of one.
+constexpr int kOne[] = {1};
+const ops::Group kServer{kOne};
+
+}  // namespace
+
+Server::Server(ops::Ops& ops, const ParameterLayout& layout, const ServerConfig& config,
+               std::span<const float> initial, int vectors, int contributions)
+    : ops_(ops),
+      layout_(layout),
+      config_(config),
+      model_(ops, 1, layout.padded_size()),
+      sum_(ops, layout, layout.padded_size()),
+      optimizer_(ops, optimizer_of(config), 1, layout.padded_size()) {
+  model_.upload(ops_, 0, initial);
+  for (int i = 0; i < vectors; ++i) vectors_.emplace_back(ops, 1, layout.padded_size());
+  for (int i = 0; i < contributions; ++i)
+    contributions_.emplace_back(ops, layout, layout.parameter_span());
+}
+
+void Server::begin_round(std::uint64_t total_weight) {
+  sum_.reset(total_weight);
+  for (SharedSum& sum : contributions_) sum.reset(total_weight);
+}
+
+void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weights) {
+  sum_.add(clients, weights, clients.parameters(), clients.mask());
+  for (std::size_t i = 0; i < contributions_.size(); ++i)
+    contributions_[i].add(clients, weights, clients.contribution(i), {});
+}
+
+void Server::all_reduce(Communicator& comm) {
+  sum_.all_reduce(comm);
+  for (SharedSum& sum : contributions_) sum.all_reduce(comm);
+}
+
+const ParameterVector& Server::mean() {
+  if (mean_.empty()) mean_ = {ops_, 1, layout_.padded_size()};
+  ops_.copy(mean_.of(0), model_.of(0), layout_.padded_size() * sizeof(float));
+  sum_.mean(mean_);
+  return mean_;
+}
+
+void Server::combine(double a, const ParameterVector& x, double b, const ParameterVector& y,
+                     const ParameterVector& out) {
+  const float first[] = {static_cast<float>(a)};
+  const float second[] = {static_cast<float>(b)};
+  ops_.combine(kServer, layout_.padded_size(), first, x.view(), second, y.view(), out.view());
+}
+
+void Server::take_mean() {
+  if (config_.optimizer == ServerOptimizer::average) return sum_.mean(model_);
+  if (unshared_.empty()) unshared_ = {ops_, 1, layout_.words()};
+  sum_.unshared(unshared_.of(0));
+  mean();
+  // The statistics take their mean; the parameters a step against the gradient model - mean.
+  const std::size_t begin = layout_.parameter_span();
+  ops_.copy(model_.of(0) + begin, mean_.of(0) + begin,
+            (layout_.padded_size() - begin) * sizeof(float));
+  combine(1, model_, -1, mean_, mean_);
+  const float unscaled[] = {1};
+  optimizer_.step(kServer, layout_.ranges(), config_.lr, unscaled,
+                  {.theta = model_.view(),
+                   .gradient = mean_.view(),
+                   .mask = unshared_.view(),
+                   .scope = ops::Scope::shared});
+}
+
+void Server::move_to_mean(double rate) {
+  if (rate == 1) return sum_.mean(model_);
+  combine(1 - rate, model_, rate, mean(), model_);
+}
+
+void Server::add_mean(std::size_t index, double factor, std::size_t contribution) {
+  if (mean_.empty()) mean_ = {ops_, 1, layout_.padded_size()};
+  ops_.zero(mean_.of(0), layout_.padded_size() * sizeof(float));
+  contributions_[contribution].mean(mean_);
+  combine(1, vectors_[index], factor, mean_, vectors_[index]);
+}
+
+}  // namespace fedselect
