@@ -52,6 +52,13 @@ LTN_KEYS = {
     "after-broadcast": {"evaluate_at": "after-broadcast"},
     "samples": {"weighting": "samples"},
     "one-iteration": {"iterations": 1},
+    "averaged-statistics": {"norm_statistics": "averaged"},
+}
+PRUNING_KEYS = {
+    "target": {"target": 0.9},
+    "accuracy-threshold": {"accuracy_threshold": 0.85},
+    "validation": {"validation": 0.4},
+    "distance": {"distance": 0.03},
 }
 # What happens to running statistics in the others is open: docs/methods.md doesn't say.
 WITH_STATISTICS = ("local", "fedavg", "fedavg-ft", "fedprox", "ditto", "fedper", "fedrep", "lg-fedavg", "fedbabu", "fedbn",
@@ -60,6 +67,12 @@ RESNET_KEYS = {"fedsim": {"personal": ["bn1", "head"]}, "lg-fedavg": {"shared_la
 MOMENTUM = {"momentum": 0.9, "lr": 0.02}
 ADAM = {"optimizer": "adam", "lr": 0.003, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}
 DECAY_CLIP = {"weight_decay": 0.02, "grad_clip": 0.7}
+SCHEDULES = {
+    "step": {"schedule": "step", "lr_factor": 0.5, "lr_every": 2},
+    "cosine": {"schedule": "cosine", "lr_final": 0.01},
+    "warmup": {"schedule": "constant", "warmup": 3},
+    "warmup-cosine": {"schedule": "cosine", "lr_final": 0.01, "warmup": 3},
+}
 PLAIN_SGD_ONLY = ("scaffold", "pfedme")
 SERVERS = {
     "momentum": {"optimizer": "momentum", "lr": 0.8, "momentum": 0.6},
@@ -96,7 +109,8 @@ def all_cases():
             if model == "resnet8" or name not in STATISTICS_ONLY:
                 cases[f"{group}-fedselect-{name}"] = Case("fedselect", {**METHODS["fedselect"], **keys}, model)
         for name, keys in LTN_KEYS.items():
-            cases[f"{group}-fedselect-ltn-{name}"] = Case("fedselect-ltn", {**METHODS["fedselect-ltn"], **keys}, model)
+            if model == "resnet8" or name not in STATISTICS_ONLY:
+                cases[f"{group}-fedselect-ltn-{name}"] = Case("fedselect-ltn", {**METHODS["fedselect-ltn"], **keys}, model)
     for method in WITH_STATISTICS:
         keys = {**METHODS.get(method, {}), **RESNET_KEYS.get(method, {})}
         cases[f"resnet-{method}"] = Case(method, keys, "resnet8")
@@ -113,6 +127,10 @@ def all_cases():
     for method in ("fedavg", "ditto", "lotteryfl", "sub-fedavg", "fedrep", "scaffold"):
         weighting = "samples" if method == "scaffold" else "uniform"
         cases[f"keys-{method}-{weighting}"] = Case(method, {**METHODS[method], "weighting": weighting})
+    for method in ("lotteryfl", "sub-fedavg"):
+        for name, keys in PRUNING_KEYS.items():
+            if method == "sub-fedavg" or "distance" not in keys:
+                cases[f"keys-{method}-{name}"] = Case(method, {**METHODS[method], **keys})
     cases["keys-scaffold-global-lr"] = Case("scaffold", {"global_lr": 0.7})
     cases["keys-lg-fedavg-two"] = Case("lg-fedavg", {"shared_layers": 2}, "cnn")
     cases["keys-fedalt-two"] = Case("fedalt", {"personal": ["conv1", "head"]}, "cnn")
@@ -124,6 +142,10 @@ def all_cases():
         else:
             cases[f"train-{method}-decay-clip"] = Case(method, keys, train=DECAY_CLIP)
 
+    for schedule, keys in SCHEDULES.items():
+        for method in ("fedavg-ft", "scaffold", "pfedme", "apfl", "fedselect"):
+            cases[f"train-{method}-{schedule}"] = Case(method, METHODS[method], train=keys)
+
     for server, keys in SERVERS.items():
         for method in ("fedavg", "fedper", "apfl", "lotteryfl", "fedselect-ltn", "fedselect"):
             cases[f"server-{method}-{server}"] = Case(method, METHODS[method], server=keys)
@@ -134,6 +156,11 @@ def all_cases():
             keys = {**METHODS["fedselect"], "rate": rate, "ties": ties, "eligible": "all"}
             cases[f"ties-zero-{rate}-{ties}"] = Case("fedselect", keys, initial=dead_units, exact_masks=True)
     cases["ties-zero-ltn"] = Case("fedselect-ltn", METHODS["fedselect-ltn"], initial=dead_units, exact_masks=True)
+    # Hidden units in pairs whose weights change alike: the cutoff falls between equals.
+    for ties in ("exact", "threshold"):
+        keys = {**METHODS["fedselect"], "ties": ties, "eligible": "all"}
+        cases[f"ties-equal-{ties}"] = Case("fedselect", keys, initial=equal_rows, rounds=1)
+    cases["ties-equal-ltn"] = Case("fedselect-ltn", METHODS["fedselect-ltn"], initial=equal_rows, rounds=1)
     # One hidden unit: tensors of one element, of 144 and of 4.
     for rate in (0.25, 0.5, 0.6):
         for ties in ("exact", "threshold"):

@@ -31,7 +31,7 @@ def models(method):
     """Of a reference's method: the global tensors and those of the clients' models, by name."""
     found = {f"global {n}": method.w[n] for n in method.network.names}
     for k in range(len(method.clients)):
-        found.update({f"client {k} {n}": v for n, v in method.deployed(k).items()})
+        found.update({f"client {k} {n}": v for n, v in method.tested(method.rounds - 1, k).items()})
     return found
 
 

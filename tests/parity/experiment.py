@@ -1,6 +1,7 @@
 """One experiment, run twice: by the program and by the reference, from the same files."""
 
 import json
+import math
 import struct
 import sys
 from dataclasses import dataclass
@@ -216,7 +217,17 @@ def run_reference(case, network, initial, clients, cohorts):
 
 def learning_rate(train, rounds):
     """The rate of a round."""
-    return lambda t: train["lr"]
+    lr, kind = train["lr"], train.get("schedule", "constant")
+
+    def rate(t):
+        warm = min(1.0, (t + 1) / train["warmup"]) if train.get("warmup") else 1.0
+        if kind == "step":
+            return warm * lr * train["lr_factor"] ** (t // train["lr_every"])
+        if kind == "cosine":
+            return warm * (train["lr_final"] + (lr - train["lr_final"]) * (1 + math.cos(math.pi * t / rounds)) / 2)
+        return warm * lr
+
+    return rate
 
 
 @dataclass

@@ -55,6 +55,7 @@ class Method:
         self.own = [copy(setting.initial) for _ in self.clients]  # of which the personal part counts
         self.mask = [constant_mask(self.w, self.personal()) for _ in self.clients]
         self.window = [Window(self.w) for _ in self.clients]
+        self.rounds = 0  # done so far
         setting.server.start({name: self.w[name] for name in self.network.parameters})
         self.start()
 
@@ -135,6 +136,7 @@ class Method:
 
     def round(self, t, cohort):
         record, uploads = Record(), []
+        self.rounds = t + 1
         for k in cohort:
             before = self.mask[k]
             trainer = self.trainer(t, k, self.local_samples(k))

@@ -24,17 +24,23 @@ def change(network, theta, reference):
     return each(lambda d: d.abs(), minus(theta, {n: reference[n] for n in network.parameters}))
 
 
-class FedSelectLtn(Method):
+class FedSelectMethod(Method):
+    weighting = "uniform"
+
+    def personal(self):
+        return self.network.statistics if self.keys["norm_statistics"] == "local" else []
+
+
+class FedSelectLtn(FedSelectMethod):
     """arXiv 2306.13264: the mask is searched afresh in each round by GradLTN."""
 
-    weighting = "uniform"
-    defaults = dict(rate=0.5, iterations=5, rewind=True, scope="tensor", alternation="interleaved",
-                    evaluate_at="after-local")
+    defaults = dict(rate=0.5, iterations=5, rewind=True, scope="tensor", norm_statistics="local",
+                    alternation="interleaved", evaluate_at="after-local")
 
     def train(self, t, k, trainer, theta):
         names = self.network.parameters
         origin = dict(theta)
-        mask = constant_mask(theta, names)  # all ones
+        mask = constant_mask(theta, names + self.personal())  # all ones
         for i in range(self.keys["iterations"]):
             if i > 0:
                 mask = selection.shrink(mask, change(self.network, theta, origin), self.keys["rate"],
@@ -49,10 +55,9 @@ class FedSelectLtn(Method):
         self.mask[k] = mask
 
 
-class FedSelect(Method):
+class FedSelect(FedSelectMethod):
     """arXiv 2404.02478: the mask grows from zeros by GradSelect, and takes effect after the broadcast."""
 
-    weighting = "uniform"
     defaults = dict(rate=0.25, limit=0.8, limit_rule="check-before", scope="tensor", eligible="weights",
                     growth_every=3, growth_first=3, reference="last-growth", ties="exact",
                     norm_statistics="local", alternation="interleaved", evaluate_at="after-local")
@@ -60,9 +65,6 @@ class FedSelect(Method):
     def start(self):
         self.reference = [self.setting.initial for _ in self.clients]
         self.proposed = [None for _ in self.clients]
-
-    def personal(self):
-        return self.network.statistics if self.keys["norm_statistics"] == "local" else []
 
     def eligible(self):
         """Names of the tensors whose parameters may become personal."""

@@ -32,7 +32,7 @@ class Pruning(Method):
 
 
 class LotteryFl(Pruning):
-    defaults = dict(prune_rate=0.2, target=0.1, accuracy_threshold=0.5, validation=0.1)
+    defaults = dict(prune_rate=0.2, target=0.3, accuracy_threshold=0.5, validation=0.1)
 
     def local_round(self, t, k, trainer):
         theta = self.kept_part(k, self.w)
