@@ -134,7 +134,11 @@ class PerFedAvg(Method):
     defaults = dict(inner_lr=0.01)
 
     def adapted(self, trainer, theta, batch):
-        return plus(theta, -self.keys["inner_lr"], trainer.gradient(theta, *batch))
+        """One step of plain SGD away, clipped and with weight decay as every step."""
+        ahead, optimizer = copy(theta), dataclasses.replace(trainer.optimizer, kind="sgd", momentum=0.0)
+        optimizer.start(ahead)
+        optimizer.step(ahead, trainer.gradient(ahead, *batch), self.keys["inner_lr"])
+        return ahead
 
     def train(self, t, k, trainer, theta):
         for _ in range(self.passes):
