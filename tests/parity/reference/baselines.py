@@ -145,6 +145,7 @@ class PerFedAvg(Method):
             for first, second in pairs(trainer.batches):
                 ahead = self.adapted(trainer, theta, first)
                 trainer.optimizer.step(theta, trainer.gradient(ahead, *second), trainer.lr)
+                theta.update({name: ahead[name] for name in self.network.statistics})  # both batches move them
 
     def tested(self, t, k):
         trainer = self.trainer(t, k)
@@ -176,6 +177,7 @@ class Apfl(Method):
             for x, y in trainer.batches:
                 mixture = mix(a, v, w_k)
                 at_mixture = trainer.gradient(mixture, x, y)
+                v.update({name: mixture[name] for name in self.network.statistics})  # v keeps what the mixture saw
                 at_w = trainer.gradient(w_k, x, y)
                 if first:
                     slope = dot(minus(v, {n: w_k[n] for n in parameters}), at_mixture)
