@@ -60,9 +60,6 @@ PRUNING_KEYS = {
     "validation": {"validation": 0.4},
     "distance": {"distance": 0.03},
 }
-# What happens to running statistics in the others is open: docs/methods.md doesn't say.
-WITH_STATISTICS = ("local", "fedavg", "fedavg-ft", "fedprox", "ditto", "fedper", "fedrep", "lg-fedavg", "fedbabu", "fedbn",
-                   "fedalt", "fedsim", "lotteryfl", "sub-fedavg", "fedselect-ltn", "fedselect")
 RESNET_KEYS = {"fedsim": {"personal": ["bn1", "head"]}, "lg-fedavg": {"shared_layers": 3}, "sub-fedavg": {"passes": 2}}
 MOMENTUM = {"momentum": 0.9, "lr": 0.02}
 ADAM = {"optimizer": "adam", "lr": 0.003, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}
@@ -111,7 +108,7 @@ def all_cases():
         for name, keys in LTN_KEYS.items():
             if model == "resnet8" or name not in STATISTICS_ONLY:
                 cases[f"{group}-fedselect-ltn-{name}"] = Case("fedselect-ltn", {**METHODS["fedselect-ltn"], **keys}, model)
-    for method in WITH_STATISTICS:
+    for method in (*METHODS, "fedbn"):
         keys = {**METHODS.get(method, {}), **RESNET_KEYS.get(method, {})}
         cases[f"resnet-{method}"] = Case(method, keys, "resnet8")
     for method in ("fedselect", "fedselect-ltn"):
@@ -131,6 +128,8 @@ def all_cases():
         for name, keys in PRUNING_KEYS.items():
             if method == "sub-fedavg" or "distance" not in keys:
                 cases[f"keys-{method}-{name}"] = Case(method, {**METHODS[method], **keys})
+    for method in METHODS:
+        cases[f"keys-{method}-defaults"] = Case(method, {})
     cases["keys-scaffold-global-lr"] = Case("scaffold", {"global_lr": 0.7})
     cases["keys-lg-fedavg-two"] = Case("lg-fedavg", {"shared_layers": 2}, "cnn")
     cases["keys-fedalt-two"] = Case("fedalt", {"personal": ["conv1", "head"]}, "cnn")

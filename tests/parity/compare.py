@@ -89,6 +89,9 @@ def compare_records(ours, method, records, bytes_of_masks):
                 differences.append(f"round {t} client {k}: accuracy is missing")
             if tested == tested and k in record.accuracy:
                 images = max(images, abs(tested - record.accuracy[k]) * len(client.test_y))
+            loss = float(ours.metrics["loss"][t, k])
+            if k in record.loss and not abs(loss - record.loss[k]) <= 1e-3 * record.loss[k]:
+                differences.append(f"round {t} client {k}: loss is {loss}, reference {record.loss[k]}")
             for name in ("gradients", "bytes_up", "bytes_down"):
                 expected, got = getattr(record, name).get(k, 0), int(ours.metrics[name][t, k])
                 if abs(expected - got) > (bytes_of_masks if name != "gradients" else 0):
