@@ -28,7 +28,8 @@ void describe(TrainConfig& config, Fields& fields) {
   fields.real("beta2", optimizer.beta2, kDecay, "adam: decay of the second moment");
   fields.applies(!is_sgd, "epsilon", kAdamOnly);
   fields.real("epsilon", optimizer.epsilon, kPositive, "adam: added to the denominator");
-  fields.real("weight_decay", optimizer.weight_decay, kNonNegative, "weight decay, part of the gradient");
+  fields.real("weight_decay", optimizer.weight_decay, kNonNegative,
+              "weight decay, part of the gradient");
   fields.real("grad_clip", config.grad_clip, kNonNegative,
               "largest norm over all gradients; 0 = off");
   fields.choice("schedule", config.schedule, kScheduleNames, "how lr follows the rounds");
@@ -51,7 +52,7 @@ void describe(TrainConfig& config, Fields& fields) {
 double learning_rate(const TrainConfig& config, int t, int rounds) {
   double rate = config.lr;
   if (config.schedule == Schedule::step)
-    rate *= std::pow(config.lr_factor, static_cast<double>(t / config.lr_every));
+    for (std::int64_t i = config.lr_every; i <= t; i += config.lr_every) rate *= config.lr_factor;
   if (config.schedule == Schedule::cosine)
     rate = config.lr_final +
            (config.lr - config.lr_final) * (1 + std::cos(std::numbers::pi * t / rounds)) / 2;
