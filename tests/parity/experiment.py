@@ -241,7 +241,7 @@ class Runs:
     method: object
     records: list
 
-    def unstable(self, case, differs, attempts=6):
+    def unstable(self, case, differs, attempts=12):
         """Whether the reference differs from itself if it begins about an ulp apart: then rounding alone explains why
         the program may differ. differs(method): from self.method, by more than is allowed."""
         generator = torch.Generator().manual_seed(1)

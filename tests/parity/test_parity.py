@@ -14,7 +14,7 @@ from compare import compare, unlike  # noqa: E402
 from conftest import ROWS  # noqa: E402
 
 torch.set_num_threads(1)
-SEEDS = (13, 14, 15, 16, 17, 18)  # of initial values; the next one is for a case that rounding decides
+SEEDS = (19, 23, 16, 17, 18, 21, 15, 22, 13, 24)  # of initial values; the next one is for a case that rounding decides
 
 
 @pytest.fixture(scope="session")
