@@ -37,6 +37,7 @@ def test_case(name, files, tmp_path):
             break
 
     assert found.moved > 100 * case.tolerance, "the case trains too little to show anything"
+    assert found.left_out < 0.05, "too much is left out of the comparison"
     assert found.unexplained == 0
     assert found.explained == 0 or not case.exact_masks
     assert found.weights < case.tolerance, found.where
