@@ -56,8 +56,8 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       rank_of_(assign_shards(expected_work(partition), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
-      server_(ops, layout_, setup.server, first_model(setup, network),
-              algorithm.server_vectors(), algorithm.belongings().contributions),
+      server_(ops, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
+              algorithm.belongings().contributions),
       group_(ops, layout_, kGroup, algorithm.belongings(), first_model(setup, network), clock_),
       trainer_(ops, network,
                {.train = setup_.train,
@@ -92,8 +92,8 @@ RoundRecord Simulation::round(int t) {
   }
   {
     const PhaseClock::Scope timed(clock_, Phase::aggregate);
-    algorithm_.merge(server_, static_cast<double>(cohort.size()) /
-                                  static_cast<double>(partition_.clients()));
+    algorithm_.merge(
+        server_, static_cast<double>(cohort.size()) / static_cast<double>(partition_.clients()));
   }
   adopt_masks(clients, t);
   if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
@@ -140,7 +140,8 @@ void Simulation::train(int t) {
   for (int g = 0; g < group_.size(); ++g)
     if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
       throw SystemError(
-          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached 4096): lower "
+          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached "
+                      "4096): lower "
                       "train.lr, set "
                       "train.grad_clip, or set train.on_divergence = \"exclude\"",
                       group_.clients()[static_cast<std::size_t>(g)], t));
@@ -188,8 +189,9 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
-    record.bytes_up = kBytesPerValue * (shared + algorithm_.belongings().contributions * parameters) +
-                      (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
+    record.bytes_up =
+        kBytesPerValue * (shared + algorithm_.belongings().contributions * parameters) +
+        (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
     record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters);
     if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }

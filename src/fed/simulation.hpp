@@ -43,8 +43,9 @@ class Simulation {
   AlignedVector<float> global_model() const;
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
-  /// The model that a client that this rank hosts would deploy after the last round, padded: its own
-  /// values where personal, the global model elsewhere, and what Algorithm::before_test makes of it.
+  /// The model that a client that this rank hosts would deploy after the last round, padded: its
+  /// own values where personal, the global model elsewhere, and what Algorithm::before_test makes
+  /// of it.
   AlignedVector<float> client_model(int client);
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }

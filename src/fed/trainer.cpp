@@ -251,9 +251,9 @@ void LocalStep::descend(ops::Values target, std::size_t slot) {
 
 void LocalStep::descend_plainly(double rate) {
   trainer_.limit_gradient();
-  const ops::SgdRule rule{.rate = static_cast<float>(rate),
-                          .weight_decay =
-                              static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
+  const ops::SgdRule rule{
+      .rate = static_cast<float>(rate),
+      .weight_decay = static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
   trainer_.ops_.sgd_step(trainer_.batch_group(), trainer_.ranges_, rule, trainer_.scale_,
                          trainer_.clients_.parameters(), trainer_.clients_.gradient(), {}, {});
 }

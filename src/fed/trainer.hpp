@@ -91,8 +91,8 @@ class Trainer {
 
   // The kit: verbs for methods
 
-  /// n passes of the optimizer on the indices in scope. A pass without an index to train is skipped,
-  /// but for its forward part in a network with running statistics.
+  /// n passes of the optimizer on the indices in scope. A pass without an index to train is
+  /// skipped, but for its forward part in a network with running statistics.
   void passes(std::int64_t n, Scope scope);
   /// n passes over all indices in which a step is what `rule` does, once every `stride` batches.
   void passes(std::int64_t n, const StepRule& rule, int stride = 1);
