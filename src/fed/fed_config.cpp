@@ -53,7 +53,7 @@ void describe(TrainConfig& config, Fields& fields) {
 double learning_rate(const TrainConfig& config, int t, int rounds) {
   double rate = config.lr;
   if (config.schedule == Schedule::step)
-    rate *= std::pow(config.lr_factor, static_cast<double>(t / config.lr_every));
+    for (std::int64_t i = config.lr_every; i <= t; i += config.lr_every) rate *= config.lr_factor;
   if (config.schedule == Schedule::cosine)
     rate = config.lr_final +
            (config.lr - config.lr_final) * (1 + std::cos(std::numbers::pi * t / rounds)) / 2;
