@@ -21,7 +21,8 @@ def cross_accuracy(runs: list[Run], looks: dict[str, Look]) -> list[Section]:
     shown = [run for run in runs if run.has_cross]
     if not shown:
         return []
-    clients = metrics.sample_clients(shown[0].clients, MAX_CROSS_CLIENTS)
+    taking_part = min(run.taking_part for run in shown)
+    clients = metrics.sample_clients(taking_part, MAX_CROSS_CLIENTS)
     order = class_order(shown[0].class_counts[clients])
     figure, axes = style.panel_grid(len(shown), 4, aspect=1.0, left=0.75, right=1.2, title=0.62, below=0.42, bottom=0.1)
     norm = Normalize(0, 100)
@@ -53,8 +54,8 @@ def cross_accuracy(runs: list[Run], looks: dict[str, Look]) -> list[Section]:
     most, least = max(losses, key=losses.get), min(losses, key=losses.get)
     answer = f"{most}'s models lose most away from home ({points(-losses[most])})"
     answer += f", {least}'s least ({points(-losses[least])})." if least != most else "."
-    if len(clients) < shown[0].clients:
-        answer += f" Compared are {len(clients)} of {shown[0].clients} clients, picked at random."
+    if len(clients) < taking_part:
+        answer += f" Compared are {len(clients)} of {taking_part} clients, picked at random."
     return [
         Section(
             "cross_accuracy",
@@ -68,7 +69,7 @@ def cross_accuracy(runs: list[Run], looks: dict[str, Look]) -> list[Section]:
                     ["method", "own", "others'", "difference"],
                     rows,
                     "Means over clients, and over pairs of clients. Tested is the model that a client would deploy after the "
-                    "last round; a client that never took part deploys the global model.",
+                    "last round. Clients that never took part are left out.",
                 )
             ],
         )
