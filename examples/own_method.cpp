@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <exception>
 #include <numeric>
-#include <string>
 
 #include "comm/communicator.hpp"
 #include "fed/methods.hpp"

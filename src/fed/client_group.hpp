@@ -154,9 +154,9 @@ class ClientGroup {
     return personal_counts_[static_cast<std::size_t>(g) * layout_.tensors().size() + tensor];
   }
   std::int64_t personal(int g) const;
-  /// Whether the g-th client chose a mask that differs from the one with which it began the round.
-  /// A mask that its method fixes is no choice.
-  bool mask_changed(int g) const;
+  /// Whether the g-th client searched its mask in this round, by its own data. A mask that its
+  /// method fixes is not searched: the server knows it.
+  bool mask_searched(int g) const { return mask_searched_[static_cast<std::size_t>(g)] != 0; }
   /// A client diverged if its loss stopped being finite, or one of its parameters or statistics
   /// reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
   bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
@@ -209,7 +209,7 @@ class ClientGroup {
   std::vector<MaskPtr>
       rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
-  std::vector<char> mask_chosen_;
+  std::vector<char> mask_searched_;
   std::vector<double> magnitudes_;
   std::vector<float> factors_[2];
   std::vector<std::int64_t> personal_counts_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -89,10 +88,10 @@ RoundRecord Simulation::round(int t) {
     if (record.evaluated) test_before(records, t);
     train(t);
     if (record.evaluated) test_after(records);
-    account(records);
     aggregate();
     group_.save(store_);
     count_mask_changes(records, masks_before);
+    account(records);
     record.clients.insert(record.clients.end(), records.begin(), records.end());
   });
   {
@@ -209,7 +208,7 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.flops = static_cast<double>(tally.samples) * training_flops_;
     record.bytes_up =
         kBytesPerValue * (shared + algorithm_.belongings().contributions * parameters) +
-        (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
+        (group_.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
     record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters);
     if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }

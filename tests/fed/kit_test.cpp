@@ -214,7 +214,7 @@ TEST_F(Kit, GrowthNeverTakesAnUnchangedIndex) {
   const auto weights = Mask::of_tensors(
       network_.layout(), [](const Tensor& tensor) { return tensor.kind == TensorKind::weight; });
   clients_.grow_mask({.rate = 0.25, .limit = 0.8}, weights, clients_.start());
-  EXPECT_TRUE(clients_.mask_changed(0));
+  EXPECT_TRUE(clients_.mask_searched(0));
   EXPECT_EQ(clients_.personal(0), 0);  // the mask in force stays until the broadcast is done
   clients_.save(store_);
   EXPECT_EQ(store_.state(0).next_mask->count(), 2U);
