@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/fields.hpp"
+#include "fed/augmentation.hpp"
 
 namespace fedselect {
 
@@ -40,11 +41,12 @@ struct TrainConfig {
   OptimizerConfig optimizer;
   double grad_clip = 0;  ///< largest Euclidean norm over all gradients; 0 = off
   Schedule schedule = Schedule::constant;
-  std::int64_t lr_every = 50;     ///< step: rounds between changes
-  double lr_factor = 0.1;         ///< step: the rate is multiplied by it
-  double lr_final = 0;            ///< cosine: rate towards which it falls
-  std::int64_t warmup = 0;        ///< rounds over which the rate rises from lr / warmup
-  bool shuffle = true;            ///< false: samples in the partition's order
+  std::int64_t lr_every = 50;  ///< step: rounds between changes
+  double lr_factor = 0.1;      ///< step: the rate is multiplied by it
+  double lr_final = 0;         ///< cosine: rate towards which it falls
+  std::int64_t warmup = 0;     ///< rounds over which the rate rises from lr / warmup
+  bool shuffle = true;         ///< false: samples in the partition's order
+  AugmentationConfig augmentation;
   OnDivergence on_divergence = OnDivergence::exclude;
 };
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 MPIRUN = Path(__file__).parent.parent / "mpirun.sh"
 TIMEOUT_SECONDS = 100
+# A process without mpirun starts no daemon of Open MPI's, which would take longer than most of what is asked here.
+ENVIRONMENT = {"OMPI_MCA_ess_singleton_isolated": "1"}
 
 
 def program():
@@ -24,7 +26,8 @@ def ask(*arguments):
 
 
 def finish(command, check):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    environment = os.environ | ENVIRONMENT
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment)
     assert not check or done.returncode == 0, (
         f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
