@@ -42,7 +42,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   clients_.assign(clients.begin(), clients.end());
   round_ = round;
   mask_proposed_.assign(clients.size(), 0);
-  mask_changed_.assign(clients.size(), 0);
+  mask_chosen_.assign(clients.size(), 0);
   std::fill(active_.begin(), active_.end(), 1);
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);
@@ -155,7 +155,8 @@ void ClientGroup::personalize_first(const MaskPtr& mask) {
 void ClientGroup::check_divergence() {
   ops_.largest_magnitude(active(), layout_.padded_size(), parameters(), magnitudes_);
   for (int g = 0; g < size(); ++g)
-    if (!diverged(g) && magnitudes_[static_cast<std::size_t>(g)] >= ops::FixedPoint::kMagnitudeLimit)
+    if (!diverged(g) &&
+        magnitudes_[static_cast<std::size_t>(g)] >= ops::FixedPoint::kMagnitudeLimit)
       mark_diverged(g);
 }
 

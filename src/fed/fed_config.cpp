@@ -7,6 +7,7 @@ namespace fedselect {
 
 namespace {
 
+constexpr Interval kWhole{.low = 0, .high = kCount.high};
 constexpr Interval kDecay{.low = 0, .high = 1, .open_high = true};
 constexpr Interval kPadding{.low = 0, .high = 1000};
 constexpr std::string_view kSgdOnly = "means something with optimizer = \"sgd\" only: remove it";
@@ -92,11 +93,20 @@ void describe(FederationConfig& config, Fields& fields) {
               "fraction of the clients that a round's cohort has");
   fields.choice("sampling", config.sampling, kSamplingNames,
                 "a new cohort every round, or one for the whole run");
+  fields.integer("new_clients", config.new_clients, kWhole,
+                 "this many clients, the partition's last, never take part: they are tested after "
+                 "the last round, before and after training on their own");
 }
 
 void describe(EvaluateConfig& config, Fields& fields) {
   fields.integer("every", config.every, kCount, "rounds between evaluations");
   fields.integer("batch", config.batch, kCount, "samples of one forward pass");
+  fields.real("target", config.target, kFraction,
+              "mean accuracy whose cost in rounds, bytes and gradients is reported; 0 = off");
+  fields.flag("cross", config.cross,
+              "after the last round test every client's model on every client's samples");
+  fields.integer("new_client_passes", config.new_client_passes, kCount,
+                 "passes over its own data that a new client trains between its two tests");
 }
 
 }  // namespace fedselect

@@ -187,12 +187,12 @@ RandomStream Trainer::stream_of(Purpose purpose, int client, int pass) const {
           static_cast<std::uint32_t>(clients_.round()), static_cast<std::uint32_t>(pass)};
 }
 
-/// Samples of batch number `step` of each client.
-void Trainer::count_batch(const Split& split, int step, int batch) {
+/// Samples of batch number `step` of each client: those that its owner in `split` has.
+void Trainer::count_batch(const Split& split, std::span<const int> owners, int step, int batch) {
   const auto first = static_cast<std::int64_t>(step) * batch;
   for (std::size_t g = 0; g < used(); ++g) {
-    const auto client = static_cast<std::size_t>(clients_.clients()[g]);
-    const auto left = static_cast<std::int64_t>(split[client].size()) - first;
+    const auto owner = static_cast<std::size_t>(owners[g]);
+    const auto left = static_cast<std::int64_t>(split[owner].size()) - first;
     const bool sits_out = clients_.diverged(static_cast<int>(g));
     batch_samples_[g] =
         sits_out ? 0 : static_cast<int>(std::clamp(left, std::int64_t{0}, std::int64_t{batch}));
@@ -211,7 +211,7 @@ void Trainer::take_training_batch(int step, int ahead) {
   const auto batch = static_cast<int>(setup_.train.batch);
   std::fill(taken_.begin(), taken_.end(), 0);
   for (int s = step + ahead; s >= step; --s) {
-    count_batch(train_, s, batch);
+    count_batch(train_, clients_.clients(), s, batch);
     for (std::size_t g = 0; g < used(); ++g)
       if (taken_[g] != 0)
         batch_samples_[g] = 0;  // it has its batch
@@ -288,25 +288,29 @@ void LocalStep::pull(double lambda, ops::ConstValues anchor) {
                              clients.gradient());
 }
 
-std::span<const Tally> Trainer::test() { return measure(test_, data_.test); }
+std::span<const Tally> Trainer::test(std::span<const int> owners) {
+  return measure(test_, owners, data_.test);
+}
 
 std::vector<double> Trainer::validate() {
   std::vector<double> accuracy;
-  for (const Tally& tally : measure(validation_, data_.train)) accuracy.push_back(tally.accuracy());
+  for (const Tally& tally : measure(validation_, clients_.clients(), data_.train))
+    accuracy.push_back(tally.accuracy());
   return accuracy;
 }
 
-std::span<const Tally> Trainer::measure(const Split& split, const Samples& part) {
+std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
+                                        const Samples& part) {
   const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
   std::fill(tested_.begin(), tested_.end(), Tally{});
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
-    const auto client = static_cast<std::size_t>(clients_.clients()[static_cast<std::size_t>(g)]);
-    order_.upload(ops_, g, split[client]);
-    most = std::max(most, split[client].size());
+    const auto& samples = split[static_cast<std::size_t>(owners[static_cast<std::size_t>(g)])];
+    order_.upload(ops_, g, samples);
+    most = std::max(most, samples.size());
   }
   for (std::size_t s = 0; s * static_cast<std::size_t>(setup_.test_batch) < most; ++s) {
-    count_batch(split, static_cast<int>(s), setup_.test_batch);
+    count_batch(split, owners, static_cast<int>(s), setup_.test_batch);
     gather_batch(static_cast<int>(s), setup_.test_batch, part, {});
     const ops::Group group = batch_group();
     activations_.forward(group, clients_.parameters(), Mode::evaluation);

@@ -118,7 +118,9 @@ class Trainer {
   /// Training since begin(), one entry a client.
   std::span<const Tally> training() const { return {training_.data(), used()}; }
   /// Tests the clients' present parameters on their own test samples, in large batches.
-  std::span<const Tally> test();
+  std::span<const Tally> test() { return test(clients_.clients()); }
+  /// The same on the test samples of others, `owners`: one a client.
+  std::span<const Tally> test(std::span<const int> owners);
 
  private:
   friend class LocalStep;
@@ -132,14 +134,15 @@ class Trainer {
   void draw_placements(int pass);
   RandomStream stream_of(Purpose purpose, int client, int pass) const;
   ops::Group batch_group() const { return {std::span(batch_samples_).first(used())}; }
-  void count_batch(const Split& split, int step, int batch);
+  void count_batch(const Split& split, std::span<const int> owners, int step, int batch);
   void gather_batch(int step, int batch, const Samples& part,
                     ops::Grouped<const ops::Placement> placements);
   void take_training_batch(int step, int ahead);
   void learn(int step, int ahead);
   void limit_gradient();
   void descend(ops::Values target, std::size_t slot, Scope scope);
-  std::span<const Tally> measure(const Split& split, const Samples& part);
+  std::span<const Tally> measure(const Split& split, std::span<const int> owners,
+                                 const Samples& part);
 
   ops::Ops& ops_;
   const Network& network_;
