@@ -15,6 +15,7 @@ enum class Purpose : std::uint32_t {
   cohort = 3,
   batch_order = 4,
   feature_shift = 5,
+  augmentation = 6,
   test = 99
 };
 

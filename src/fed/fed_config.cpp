@@ -9,6 +9,7 @@ namespace {
 
 constexpr Interval kWhole{.low = 0, .high = kCount.high};
 constexpr Interval kDecay{.low = 0, .high = 1, .open_high = true};
+constexpr Interval kPadding{.low = 0, .high = 1000};
 constexpr std::string_view kSgdOnly = "means something with optimizer = \"sgd\" only: remove it";
 constexpr std::string_view kAdamOnly = "means something with optimizer = \"adam\" only: remove it";
 
@@ -46,6 +47,10 @@ void describe(TrainConfig& config, Fields& fields) {
   fields.integer("warmup", config.warmup, kNonNegative,
                  "rounds over which the rate rises to what the schedule says");
   fields.flag("shuffle", config.shuffle, "draw a new order of the samples for every pass");
+  fields.integer("crop_padding", config.augmentation.crop_padding, kPadding,
+                 "training shows a random crop of each image with so many black pixels around it");
+  fields.flag("flip", config.augmentation.flip,
+              "training shows each image or its mirror image, left for right, at random");
   fields.choice("on_divergence", config.on_divergence, kOnDivergenceNames,
                 "a client whose loss or weights stop being finite is left out, or ends the run");
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/fields.hpp"
+#include "fed/augmentation.hpp"
 
 namespace fedselect {
 
@@ -46,6 +47,7 @@ struct TrainConfig {
   double lr_final = 0;         ///< cosine: rate towards which it falls
   std::int64_t warmup = 0;     ///< rounds over which the rate rises from lr / warmup
   bool shuffle = true;         ///< false: samples in the partition's order
+  AugmentationConfig augmentation;
   OnDivergence on_divergence = OnDivergence::exclude;
 };
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/random.hpp"
-
 namespace fedselect {
 
 namespace {
@@ -48,6 +46,10 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   test_.assign(partition.test.begin(), partition.test.end());
   const auto n = static_cast<std::size_t>(capacity);
   host_order_.reserve(order_.count());
+  if (setup.train.augmentation.any()) {
+    placements_ = {ops, capacity, longest(partition.train)};
+    host_placements_.reserve(placements_.count());
+  }
   ranges_.reserve(wanted_.size());
   batch_samples_.resize(n);
   taken_.resize(n);
@@ -98,7 +100,7 @@ void Trainer::passes(std::int64_t n, const StepRule& rule, int stride) {
 }
 
 void Trainer::run_pass(int pass, Scope scope, const StepRule& rule, int stride) {
-  draw_orders(pass);
+  draw_pass(pass);
   std::size_t most = 0;
   for (const int client : clients_.clients())
     most = std::max(most, train_[static_cast<std::size_t>(client)].size());
@@ -125,7 +127,7 @@ void Trainer::alternate(std::int64_t n, Alternation order) {
 void Trainer::step_once(double rate) {
   const PhaseClock::Scope timed(clients_.clock(), phase_);
   plan(Scope::all);
-  draw_orders(next_pass_++);
+  draw_pass(next_pass_++);
   LocalStep step(*this, Scope::all, 0, true);
   step.gradient();
   step.descend_plainly(rate);
@@ -150,19 +152,39 @@ bool Trainer::plan(Scope scope) {
   return changes_something;
 }
 
+/// What a pass shows: the clients' samples in an order, and how each is placed.
+void Trainer::draw_pass(int pass) {
+  draw_orders(pass);
+  if (!placements_.empty()) draw_placements(pass);
+}
+
 void Trainer::draw_orders(int pass) {
   for (int g = 0; g < clients_.size(); ++g) {
     const int client = clients_.clients()[static_cast<std::size_t>(g)];
     const auto& indices = train_[static_cast<std::size_t>(client)];
     host_order_.assign(indices.begin(), indices.end());
     if (setup_.train.shuffle) {
-      RandomStream random(setup_.seed, Purpose::batch_order, static_cast<std::uint32_t>(client),
-                          static_cast<std::uint32_t>(clients_.round()),
-                          static_cast<std::uint32_t>(pass));
+      RandomStream random = stream_of(Purpose::batch_order, client, pass);
       random.shuffle(std::span(host_order_));
     }
     order_.upload(ops_, g, std::span<const std::int32_t>(host_order_));
   }
+}
+
+void Trainer::draw_placements(int pass) {
+  for (int g = 0; g < clients_.size(); ++g) {
+    const int client = clients_.clients()[static_cast<std::size_t>(g)];
+    host_placements_.resize(train_[static_cast<std::size_t>(client)].size());
+    RandomStream random = stream_of(Purpose::augmentation, client, pass);
+    fedselect::draw_placements(setup_.train.augmentation, random, host_placements_);
+    placements_.upload(ops_, g, std::span<const ops::Placement>(host_placements_));
+  }
+}
+
+/// The random numbers of a client's pass.
+RandomStream Trainer::stream_of(Purpose purpose, int client, int pass) const {
+  return {setup_.seed, purpose, static_cast<std::uint32_t>(client),
+          static_cast<std::uint32_t>(clients_.round()), static_cast<std::uint32_t>(pass)};
 }
 
 /// Samples of batch number `step` of each client: those that its owner in `split` has.
@@ -177,10 +199,11 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
   }
 }
 
-void Trainer::gather_batch(int step, int batch, const Samples& part) {
+void Trainer::gather_batch(int step, int batch, const Samples& part,
+                           ops::Grouped<const ops::Placement> placements) {
   const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
   ops_.gather_batch(batch_group(), data_.source(part), order_.view().at(first),
-                    activations_.images(), activations_.labels());
+                    placements.at(first), activations_.images(), activations_.labels());
 }
 
 /// Batch number step + ahead; for a client whose pass ends before it, the last one from `step` on.
@@ -194,7 +217,7 @@ void Trainer::take_training_batch(int step, int ahead) {
         batch_samples_[g] = 0;  // it has its batch
       else
         taken_[g] = batch_samples_[g];
-    gather_batch(s, batch, data_.train);
+    gather_batch(s, batch, data_.train, placements_.view());
   }
   std::swap(taken_, batch_samples_);
 }
@@ -288,7 +311,7 @@ std::span<const Tally> Trainer::measure(const Split& split, std::span<const int>
   }
   for (std::size_t s = 0; s * static_cast<std::size_t>(setup_.test_batch) < most; ++s) {
     count_batch(split, owners, static_cast<int>(s), setup_.test_batch);
-    gather_batch(static_cast<int>(s), setup_.test_batch, part);
+    gather_batch(static_cast<int>(s), setup_.test_batch, part, {});
     const ops::Group group = batch_group();
     activations_.forward(group, clients_.parameters(), Mode::evaluation);
     activations_.measure(group, losses_, correct_);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/random.hpp"
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/client_group.hpp"
@@ -128,10 +129,14 @@ class Trainer {
   std::size_t used() const { return static_cast<std::size_t>(clients_.size()); }
   bool plan(Scope scope);
   void run_pass(int pass, Scope scope, const StepRule& rule, int stride);
+  void draw_pass(int pass);
   void draw_orders(int pass);
+  void draw_placements(int pass);
+  RandomStream stream_of(Purpose purpose, int client, int pass) const;
   ops::Group batch_group() const { return {std::span(batch_samples_).first(used())}; }
   void count_batch(const Split& split, std::span<const int> owners, int step, int batch);
-  void gather_batch(int step, int batch, const Samples& part);
+  void gather_batch(int step, int batch, const Samples& part,
+                    ops::Grouped<const ops::Placement> placements);
   void take_training_batch(int step, int ahead);
   void learn(int step, int ahead);
   void limit_gradient();
@@ -152,6 +157,8 @@ class Trainer {
   std::vector<Optimizer> optimizers_;
   ops::DeviceArray<std::int32_t> order_;  ///< sample indices of this pass
   std::vector<std::int32_t> host_order_;
+  ops::DeviceArray<ops::Placement> placements_;  ///< of this pass; empty without augmentation
+  std::vector<ops::Placement> host_placements_;
   std::vector<int> batch_samples_;  ///< samples of this step, one entry a client
   std::vector<int> taken_;
   std::vector<char> wanted_;        ///< tensors with an index in scope

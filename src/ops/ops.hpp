@@ -136,9 +136,10 @@ class Ops {
   // Batches
 
   /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the
-  /// samples of each client.
+  /// samples of each client. Its pixels are placed by placements[i]; null: as they are.
   virtual void gather_batch(const Group& group, const SampleSource& source,
-                            Grouped<const std::int32_t> indices, Values x,
+                            Grouped<const std::int32_t> indices,
+                            Grouped<const Placement> placements, Values x,
                             Grouped<std::int32_t> y) = 0;
 
   // Layers: forward and backward

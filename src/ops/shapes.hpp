@@ -84,4 +84,15 @@ struct SampleSource {
   const float* deviation = nullptr;  ///< per channel
 };
 
+/// How a batch shows a sample: row r, column c is the sample's row r + dy, column c + dx, pixel 0
+/// outside of it, and then columns are in reverse if `flip`. Source: RandomCrop with padding and
+/// RandomHorizontalFlip of torchvision.transforms, on raw pixels.
+struct alignas(8) Placement {
+  std::int16_t dy = 0;
+  std::int16_t dx = 0;
+  bool flip = false;
+
+  bool operator==(const Placement&) const = default;
+};
+
 }  // namespace fedselect::ops

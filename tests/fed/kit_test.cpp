@@ -244,6 +244,35 @@ TEST_F(Kit, TestCountsEverySampleOnce) {
   EXPECT_EQ(trainer.test()[0].samples, 7);  // in batches of 4 and 3
 }
 
+TEST_F(Kit, AugmentationIsOfThePassAndOfTrainingOnly) {
+  config_.lr = 1e-30;  // parameters stay, so that losses can be compared
+  config_.shuffle = false;
+  const double plain_test = make_trainer().test()[0].loss;
+  const auto losses = [&](std::int64_t batch) {
+    config_.batch = batch;
+    Trainer trainer = make_trainer();
+    std::vector<double> found;
+    for (int pass = 0; pass < 2; ++pass) {
+      trainer.passes(1, Scope::all);
+      found.push_back(trainer.training()[0].loss);
+    }
+    found[1] -= found[0];
+    EXPECT_EQ(trainer.test()[0].loss, plain_test);
+    return found;
+  };
+  const auto plain = losses(8);
+  EXPECT_NEAR(plain[0], plain[1], 1e-5);
+  config_.augmentation = {.crop_padding = 2, .flip = true};
+  const auto small = losses(5);
+  EXPECT_GT(std::abs(small[0] - plain[0]), 0.01);
+  EXPECT_GT(std::abs(small[0] - small[1]), 0.01);  // another pass shows other crops
+  for (const std::int64_t batch : {8, kSamples}) {
+    const auto large = losses(batch);
+    EXPECT_NEAR(large[0], small[0], 1e-5);
+    EXPECT_NEAR(large[1], small[1], 1e-5);
+  }
+}
+
 TEST_F(KitResNet, StatisticsFollowTheMaskButAreNeverSelected) {
   const ParameterLayout& layout = network_.layout();
   const auto norms = Mask::of_tensors(layout, [](const Tensor& tensor) { return tensor.norm; });
@@ -327,7 +356,9 @@ class AllocationsCnn : public Allocations {
 };
 class AllocationsResNet : public Allocations {
  protected:
-  AllocationsResNet() : Allocations(ModelKind::resnet8, {16, 16, 3}) {}
+  AllocationsResNet() : Allocations(ModelKind::resnet8, {16, 16, 3}) {
+    config_.augmentation = {.crop_padding = 2, .flip = true};
+  }
 };
 
 TEST_F(AllocationsCnn, NoneInATrainingStep) { expect_none(); }

@@ -48,7 +48,7 @@ new_client_passes = 2
 CASES = {
     "mlp-uniform": ("mlp", "uniform", "", ""),
     "mlp-samples": ("mlp", "samples", "momentum = 0.9\n", ""),
-    "cnn-uniform": ("cnn", "uniform", "optimizer = \"adam\"\n", "optimizer = \"yogi\"\nlr = 0.01\n"),
+    "cnn-uniform": ("cnn", "uniform", "optimizer = \"adam\"\ncrop_padding = 2\nflip = true\n", "optimizer = \"yogi\"\nlr = 0.01\n"),
     "resnet8-samples": ("resnet8", "samples", "", ""),
 }
 PLAIN_ONLY = ("scaffold", "pfedme")   # refuse momentum, Adam and server optimizers

@@ -40,7 +40,7 @@ class Gradients : public ::testing::TestWithParam<Case> {
         gradient_(network_.layout().padded_size(), 0.0F) {
     std::vector<std::int32_t> indices(kBatch);
     std::iota(indices.begin(), indices.end(), 0);
-    ops_->gather_batch(group_, data_.source(data_.train), {indices.data(), 0},
+    ops_->gather_batch(group_, data_.source(data_.train), {indices.data(), 0}, {},
                        activations_.images(), activations_.labels());
   }
 

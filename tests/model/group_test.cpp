@@ -38,7 +38,7 @@ class Clients {
 
   void forward(Mode mode) {
     const Grouped indices = indices_.view();
-    ops_->gather_batch({samples_}, data_.source(data_.train), indices, activations_.images(),
+    ops_->gather_batch({samples_}, data_.source(data_.train), indices, {}, activations_.images(),
                        activations_.labels());
     activations_.forward({samples_}, theta_.view(), mode);
   }

@@ -87,7 +87,7 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   Activations activations(*ops, network, 1, 41, 41);
   const std::vector<int> samples{41};
   const ops::Group group{samples};
-  ops->gather_batch(group, data.source(data.train), {partition.train[0].data(), 0},
+  ops->gather_batch(group, data.source(data.train), {partition.train[0].data(), 0}, {},
                     activations.images(), activations.labels());
   std::vector<double> loss(1);
   std::vector<std::int32_t> correct(1);

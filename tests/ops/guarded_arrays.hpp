@@ -36,6 +36,8 @@ inline float noise(std::uint64_t seed, std::size_t i) {
 
 template <class T>
 constexpr T kGuard = static_cast<T>(77);
+template <>
+constexpr Placement kGuard<Placement> = {77, 77, true};
 
 /// An array of each client of a group, at odd addresses, with guards between that no op may touch.
 template <class T>

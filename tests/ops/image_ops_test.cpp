@@ -222,7 +222,7 @@ TEST(GatherBatch, NormalizesTheChosenSamples) {
       const std::vector<std::int32_t> indices = {8, 0, 3, -1, -1, -1, 5, 5, -1};
       Clients<float> x(samples, image.size());
       Clients<std::int32_t> y(samples, 1);
-      ops.gather_batch({samples}, source, {indices.data(), 3}, x.view(), y.view());
+      ops.gather_batch({samples}, source, {indices.data(), 3}, {}, x.view(), y.view());
       for (std::size_t g = 0; g < samples.size(); ++g) {
         for (std::size_t n = 0; n < static_cast<std::size_t>(samples[g]); ++n) {
           const auto index = static_cast<std::size_t>(indices[g * 3 + n]);
@@ -232,6 +232,69 @@ TEST(GatherBatch, NormalizesTheChosenSamples) {
             const double expected =
                 (pixels[index * image.size() + i] / 255.0 - mean[c]) / deviation[c];
             ASSERT_NEAR(x[g][n * image.size() + i], expected, 2e-6);
+          }
+        }
+      }
+      x.expect_guards_intact();
+      y.expect_guards_intact();
+    }
+  }
+}
+
+TEST(GatherBatch, PlacesTheChosenSamples) {
+  const std::vector<Placement> placements = {{},
+                                             {1, 0, false},
+                                             {0, -2, false},
+                                             {0, 0, true},
+                                             {-2, 3, true},
+                                             {3, -1, true},
+                                             {4, 4, false},
+                                             {-9, 0, true},
+                                             {0, 9, false},
+                                             {1000, -1000, true}};
+  for (const Isa isa : isas_here()) {
+    CpuOps ops(isa);
+    for (const ImageShape& image :
+         {ImageShape{4, 3, 1}, ImageShape{28, 28, 1}, ImageShape{5, 37, 3}, ImageShape{3, 1, 18}}) {
+      const std::size_t count = placements.size();
+      std::vector<std::uint8_t> pixels(count * image.size());
+      for (std::size_t i = 0; i < pixels.size(); ++i)
+        pixels[i] = static_cast<std::uint8_t>(1 + i * 37 % 255);
+      const std::vector<std::int32_t> labels(count, 3);
+      const std::vector<float> mean(static_cast<std::size_t>(image.channels), 0.3F);
+      const std::vector<float> deviation(static_cast<std::size_t>(image.channels), 0.2F);
+      const SampleSource source{pixels.data(), labels.data(), image, mean.data(), deviation.data()};
+      const std::vector<int> samples = {static_cast<int>(count), 0, 2};
+      Clients<std::int32_t> indices(samples, 1);
+      Clients<Placement> placed(samples, 1);
+      Clients<float> x(samples, image.size());
+      Clients<std::int32_t> y(samples, 1);
+      for (std::size_t g = 0; g < samples.size(); ++g) {
+        for (std::size_t n = 0; n < static_cast<std::size_t>(samples[g]); ++n) {
+          indices[g][n] = static_cast<std::int32_t>(count - 1 - n);
+          placed[g][n] = placements[(n + 3 * g) % count];
+        }
+      }
+      ops.gather_batch({samples}, source, indices.view(), placed.view(), x.view(), y.view());
+      for (std::size_t g = 0; g < samples.size(); ++g) {
+        for (int n = 0; n < samples[g]; ++n) {
+          const Placement& at = placed[g][n];
+          for (int r = 0; r < image.height; ++r) {
+            for (int c = 0; c < image.width; ++c) {
+              const int row = r + at.dy;
+              const int column = (at.flip ? image.width - 1 - c : c) + at.dx;
+              const bool inside =
+                  row >= 0 && row < image.height && column >= 0 && column < image.width;
+              for (int k = 0; k < image.channels; ++k) {
+                const auto offset = [&](int sample, int y_, int x_) {
+                  return static_cast<std::size_t>(
+                      ((sample * image.height + y_) * image.width + x_) * image.channels + k);
+                };
+                const double pixel = inside ? pixels[offset(indices[g][n], row, column)] : 0;
+                ASSERT_NEAR(x[g][offset(n, r, c)], (pixel / 255 - 0.3F) / 0.2F, 2e-6)
+                    << "placement " << n << ", row " << r << ", column " << c;
+              }
+            }
           }
         }
       }

@@ -61,6 +61,15 @@ Pool pool_of(const PoolShape& shape, int samples) {
           .padding = shape.padding};
 }
 
+Placing placing_of(const ImageShape& image, const Placement& placement) {
+  return {.height = image.height,
+          .width = image.width,
+          .channels = image.channels,
+          .dy = placement.dy,
+          .dx = placement.dx,
+          .flip = placement.flip};
+}
+
 std::ptrdiff_t pixels_of(const ImageShape& shape) {
   return static_cast<std::ptrdiff_t>(shape.height) * shape.width;
 }
@@ -93,11 +102,14 @@ SampleLoss softmax_cross_entropy(const float* logits, int classes, int label, do
 }  // namespace
 
 void CpuOps::gather_batch(const Group& group, const SampleSource& source,
-                          Grouped<const std::int32_t> indices, Values x, Grouped<std::int32_t> y) {
+                          Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
+                          Values x, Grouped<std::int32_t> y) {
   const auto channels = static_cast<std::size_t>(source.image.channels);
   const std::size_t size = source.image.size();
-  float* scale = scratch(2 * channels);
+  const std::size_t placed_floats = placements ? size / sizeof(float) + 1 : 0;
+  float* scale = scratch(2 * channels + placed_floats);
   float* offset = scale + channels;
+  auto* placed = reinterpret_cast<std::uint8_t*>(offset + channels);
   constexpr double kLargestPixel = 255;
   for (std::size_t c = 0; c < channels; ++c) {
     const double deviation = source.deviation[c];
@@ -107,8 +119,13 @@ void CpuOps::gather_batch(const Group& group, const SampleSource& source,
   for_each_client(group, [&](int g, int samples) {
     for (int i = 0; i < samples; ++i) {
       const std::int32_t sample = indices[g][i];
-      layers_.normalize(source.pixels + static_cast<std::size_t>(sample) * size, total(size, 1),
-                        source.image.channels, scale, offset, x[g] + total(size, i));
+      const std::uint8_t* pixels = source.pixels + static_cast<std::size_t>(sample) * size;
+      if (placements && placements[g][i] != Placement{}) {
+        layers_.place(placing_of(source.image, placements[g][i]), pixels, placed);
+        pixels = placed;
+      }
+      layers_.normalize(pixels, total(size, 1), source.image.channels, scale, offset,
+                        x[g] + total(size, i));
       y[g][i] = source.labels[sample];
     }
   });

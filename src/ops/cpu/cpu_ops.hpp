@@ -24,8 +24,8 @@ class CpuOps final : public Ops {
   void zero(void* device, std::size_t bytes) override;
 
   void gather_batch(const Group& group, const SampleSource& source,
-                    Grouped<const std::int32_t> indices, Values x,
-                    Grouped<std::int32_t> y) override;
+                    Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
+                    Values x, Grouped<std::int32_t> y) override;
   void conv_forward(const Group& group, const ConvShape& shape, ConstValues x, ConstValues weight,
                     ConstValues bias, Values y) override;
   void conv_backward(const Group& group, const ConvShape& shape, ConstValues x, ConstValues weight,

@@ -9,7 +9,40 @@ inline Vec load_bytes(const std::uint8_t* p) {
   return __builtin_convertvector(*reinterpret_cast<const BytesAnywhere*>(p), Vec);
 }
 
+/// to = from with its pixels in reverse.
+void mirror(const std::uint8_t* from, Index pixels, Index channels, std::uint8_t* to) {
+  if (channels == 1) {  // a loop that compilers turn into vectors
+    for (Index i = 0; i < pixels; ++i) to[i] = from[pixels - 1 - i];
+    return;
+  }
+  for (Index i = 0; i < pixels; ++i) {
+    const std::uint8_t* pixel = from + (pixels - 1 - i) * channels;
+    for (Index c = 0; c < channels; ++c) to[i * channels + c] = pixel[c];
+  }
+}
+
 }  // namespace
+
+void place(const Placing& shape, const std::uint8_t* pixels, std::uint8_t* placed) {
+  const Index row = shape.width * shape.channels;
+  __builtin_memset(placed, 0, static_cast<std::size_t>(shape.height * row));
+  // Columns [first, end) of the sample are seen, from column `at` on.
+  const Index first = shape.dx > 0 ? shape.dx : 0;
+  const Index end = shape.dx < 0 ? shape.width + shape.dx : shape.width;
+  if (first >= end) return;
+  const Index at = shape.flip ? shape.width - (end - shape.dx) : first - shape.dx;
+  for (Index y = 0; y < shape.height; ++y) {
+    const Index from_y = y + shape.dy;
+    if (from_y < 0 || from_y >= shape.height) continue;
+    const std::uint8_t* from = pixels + from_y * row + first * shape.channels;
+    std::uint8_t* to = placed + y * row + at * shape.channels;
+    if (shape.flip) {
+      mirror(from, end - first, shape.channels, to);
+    } else {
+      __builtin_memcpy(to, from, static_cast<std::size_t>((end - first) * shape.channels));
+    }
+  }
+}
 
 void normalize(const std::uint8_t* pixels, Index size, Index channels, const float* scale,
                const float* offset, float* x) {

@@ -19,6 +19,7 @@ void transpose_dense(const float* from, Index rows, Index columns, float* to) {
 
 extern const LayerKernels kLayerKernels;
 const LayerKernels kLayerKernels = {
+    .place = place,
     .normalize = normalize,
     .conv_scratch = conv_scratch,
     .conv_forward = conv_forward,

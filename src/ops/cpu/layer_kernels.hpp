@@ -23,6 +23,13 @@ struct Pool {
   std::ptrdiff_t window, stride, padding;
 };
 
+/// An image and its Placement (shapes.hpp).
+struct Placing {
+  std::ptrdiff_t height, width, channels;
+  std::ptrdiff_t dy, dx;
+  bool flip;
+};
+
 /// dx = of_dy * dy + of_x * (x - mean) + constant, each a value a channel: what the gradient of a
 /// norm layer comes to once its sums are known.
 struct NormGradient {
@@ -32,6 +39,8 @@ struct NormGradient {
 /// The layer kernels of one instruction set, for one client. Arrays as in ops.hpp; sizes in
 /// elements.
 struct LayerKernels {
+  /// Writes the whole of `placed`, an image of the same shape.
+  void (*place)(const Placing& shape, const std::uint8_t* pixels, std::uint8_t* placed);
   /// x = pixels * scale[channel] + offset[channel], `size` values.
   void (*normalize)(const std::uint8_t* pixels, std::ptrdiff_t size, std::ptrdiff_t channels,
                     const float* scale, const float* offset, float* x);
