@@ -64,6 +64,8 @@ class Simulation {
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
   void aggregate();
+  void collect(Messages& messages);
+  void answer(const Messages& mine);
   void adopt_masks(const std::vector<int>& clients, int t);
   void test_everyone(RoundRecord& record);
   void measure(RoundRecord& record);

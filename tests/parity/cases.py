@@ -20,6 +20,7 @@ METHODS = {
     "fedbabu": {"fine_tune_passes": 2},
     "fedalt": {"personal": ["head"]},
     "fedsim": {"personal": ["fc1"]},
+    "fedpac": {"passes": 3, "lambda": 3.0},
     "lotteryfl": {"prune_rate": 0.2, "target": 0.5, "accuracy_threshold": 0.45, "validation": 0.2},
     "sub-fedavg": {"prune_rate": 0.1, "target": 0.7, "accuracy_threshold": 0.45, "validation": 0.2},
     "fedselect-ltn": {"rate": 0.5, "iterations": 3},
@@ -62,7 +63,7 @@ PRUNING_KEYS = {
 }
 # What happens to running statistics in the others is open: docs/methods.md doesn't say.
 WITH_STATISTICS = ("local", "fedavg", "fedavg-ft", "fedprox", "ditto", "fedper", "fedrep", "lg-fedavg", "fedbabu", "fedbn",
-                   "fedalt", "fedsim", "lotteryfl", "sub-fedavg", "fedselect-ltn", "fedselect")
+                   "fedalt", "fedsim", "fedpac", "lotteryfl", "sub-fedavg", "fedselect-ltn", "fedselect")
 RESNET_KEYS = {"fedsim": {"personal": ["bn1", "head"]}, "lg-fedavg": {"shared_layers": 3}, "sub-fedavg": {"passes": 2}}
 MOMENTUM = {"momentum": 0.9, "lr": 0.02}
 ADAM = {"optimizer": "adam", "lr": 0.003, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}
@@ -132,6 +133,8 @@ def all_cases():
             if method == "sub-fedavg" or "distance" not in keys:
                 cases[f"keys-{method}-{name}"] = Case(method, {**METHODS[method], **keys})
     cases["keys-scaffold-global-lr"] = Case("scaffold", {"global_lr": 0.7})
+    cases["keys-fedpac-passes"] = Case("fedpac", {"passes": 4, "head_passes": 2, "lambda": 0.0})
+    cases["keys-fedpac-everyone"] = Case("fedpac", {"passes": 2}, participation=1.0)
     cases["keys-lg-fedavg-two"] = Case("lg-fedavg", {"shared_layers": 2}, "cnn")
     cases["keys-fedalt-two"] = Case("fedalt", {"personal": ["conv1", "head"]}, "cnn")
 
