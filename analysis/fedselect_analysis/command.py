@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from . import metrics, style
-from .figures import Section, accuracy, conditions, masks
+from .figures import Section, accuracy, beyond, conditions, masks
 from .page import page_html
 from .reading import ReportError, Run, read_runs
 from .summary import headline, summary_table, terminal_table
@@ -76,6 +76,8 @@ def all_sections(runs: list[Run]) -> list[Section]:
         accuracy.accuracy_bands(runs, looks),
         accuracy.against_reference(runs, looks, reference),
         accuracy.fairness(runs, looks),
+        *beyond.cross_accuracy(runs, looks),
+        *beyond.new_clients(runs, looks),
         masks.share_over_rounds(runs, looks),
         masks.iou_matrices(overlaps, looks),
         masks.iou_per_tensor(overlaps, looks),

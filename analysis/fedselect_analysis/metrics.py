@@ -147,6 +147,11 @@ def pairs(matrix: np.ndarray) -> np.ndarray:
     return matrix[..., rows, columns]
 
 
+def off_diagonal_mean(matrix: np.ndarray) -> float:
+    """Mean of the finite entries of a square matrix outside its diagonal; NaN where there is none."""
+    return finite_mean(matrix[~np.eye(len(matrix), dtype=bool)])
+
+
 @dataclass(frozen=True)
 class MaskOverlap:
     """Overlap of S clients' final masks. G groups of tensors (a tensor, or a layer where there are many tensors).
@@ -211,9 +216,9 @@ def class_overlap(counts: np.ndarray) -> np.ndarray:
 
 
 def matrix_clients(run: Run) -> np.ndarray:
-    """Clients whose masks are compared: all, or as many as MAX_MATRIX_CLIENTS and MAX_PAIR_WORK allow (two at least)."""
+    """Clients whose masks are compared: all that take part, or as many as MAX_MATRIX_CLIENTS and MAX_PAIR_WORK allow (two at least)."""
     affordable = int(math.sqrt(MAX_PAIR_WORK / max(run.parameters, 1)))
-    return sample_clients(run.clients, max(2, min(MAX_MATRIX_CLIENTS, affordable)))
+    return sample_clients(run.taking_part, max(2, min(MAX_MATRIX_CLIENTS, affordable)))
 
 
 def tensor_groups(run: Run, limit: int) -> tuple[list[str], np.ndarray]:

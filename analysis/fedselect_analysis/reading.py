@@ -65,6 +65,16 @@ class Run:
     train_imbalance: float  # slowest rank's training time over the mean, both summed over rounds; 1 = balanced
     class_counts: np.ndarray  # (N, C) training samples
     test_digest: str  # names the test samples of every client
+    flops: float  # nominal, of all training; NaN in files from before it was recorded
+    has_cross: bool  # /cross/accuracy is there
+    new_clients: np.ndarray  # (W) indices of the clients that never took part, the last ones; W may be 0
+    new_before: np.ndarray  # (W) accuracy of the global model on them
+    new_after: np.ndarray  # (W) after training on their own
+
+    @property
+    def taking_part(self) -> int:
+        """Clients that take part: the first ones."""
+        return self.clients - len(self.new_clients)
 
     @property
     def personal_share(self) -> float:
@@ -209,6 +219,11 @@ def check_shapes(file: h5py.File, path: Path) -> None:
     }
     if "masks/bits" in file:
         wanted["masks/bits"] = (clients, (int(file.attrs["parameters"]) + 7) // 8)
+    if "cross/accuracy" in file:
+        wanted["cross/accuracy"] = (clients, clients)
+    if "new_clients" in file:
+        count = len(file["new_clients/client"])
+        wanted |= {f"new_clients/{name}": (count,) for name in ("accuracy_before", "accuracy_after")}
     for name, shape in wanted.items():
         found = file[name].shape
         if len(found) != len(shape) or any(want not in (None, have) for want, have in zip(shape, found)):
@@ -247,6 +262,11 @@ def read_open_file(file: h5py.File, folder: Path) -> Run:
         train_imbalance=imbalance,
         class_counts=file["partition/train_class_counts"][:],
         test_digest=digest(file["partition"]),
+        flops=float(sum(block.sum() for _, block in row_blocks(file["metrics/flops"])))
+        if "metrics/flops" in file
+        else float("nan"),
+        has_cross="cross/accuracy" in file,
+        **new_clients(file),
     )
 
 
@@ -330,6 +350,14 @@ def phase_times(file: h5py.File) -> tuple[np.ndarray, float]:
     return total, slowest / mean if mean > 0 else 1.0
 
 
+def new_clients(file: h5py.File) -> dict:
+    """`new_clients`, `new_before`, `new_after` (W each); empty where every client takes part."""
+    names = {"new_clients": "client", "new_before": "accuracy_before", "new_after": "accuracy_after"}
+    if "new_clients" not in file:
+        return {name: np.zeros(0) for name in names}
+    return {name: file[f"new_clients/{stored}"][:] for name, stored in names.items()}
+
+
 def digest(partition: h5py.Group) -> str:
     """A hash of every client's test samples."""
     sha = hashlib.sha256(partition["test_offsets"][:].tobytes())
@@ -342,3 +370,9 @@ def read_masks(run: Run, clients: np.ndarray) -> np.ndarray:
     """(S, ceil(d/8)) u8 final masks of the clients with the given ascending indices, packed as in the file."""
     with open_result(run.path) as file:
         return file["masks/bits"][clients]
+
+
+def read_cross(run: Run, clients: np.ndarray) -> np.ndarray:
+    """(S, S) accuracy of the models (rows) of the clients with the given ascending indices on their test samples (columns)."""
+    with open_result(run.path) as file:
+        return file["cross/accuracy"][clients][:, clients]

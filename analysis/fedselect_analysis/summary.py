@@ -72,10 +72,14 @@ def summary_table(runs: list[Run]) -> Table:
         "after local training",
         "MB up + down",
         "sample gradients",
+        "FLOPs",
         "personal share",
         "time",
         "rounds",
     ]
+    any_new = any(len(run.new_clients) for run in runs)
+    if any_new:
+        header.append("new clients, after training")
     rows = []
     for run in metrics.best_first(runs):
         rows.append(
@@ -88,12 +92,14 @@ def summary_table(runs: list[Run]) -> Table:
                 percent(metrics.finite_mean(run.final_after)),
                 style.megabytes(run.total_bytes[-1] / 1e6),
                 style.quantity(run.total_gradients[-1]),
+                "–" if math.isnan(run.flops) else style.quantity(run.flops),
                 percent(run.personal_share),
                 duration(run.seconds),
                 str(run.rounds),
             ]
+            + ([percent(metrics.finite_mean(run.new_after))] if any_new else [])
         )
-    note = "Accuracies at the end, over clients; MB and gradients in total, over all clients; personal share of the last cohort's masks."
+    note = "Accuracies at the end, over clients; MB, gradients and nominal FLOPs of training in total, over all clients; personal share of the last cohort's masks."
     diverged = [f"{run.label} {run.diverged}" for run in runs if run.diverged]
     if diverged:
         note += f" Client rounds left out because training diverged: {', '.join(diverged)}."

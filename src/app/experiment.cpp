@@ -1,5 +1,7 @@
 #include "app/experiment.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -38,6 +40,14 @@ void together_at(const Config& config, Communicator& comm, const std::function<v
   });
 }
 
+void check_new_clients(const Config& config) {
+  if (config.federation.new_clients < config.data.clients) return;
+  throw KeyError("federation.new_clients",
+                 fmt::format("federation.new_clients = {}: of {} clients at least one has to take "
+                             "part: lower it, or set more data.clients",
+                             config.federation.new_clients, config.data.clients));
+}
+
 /// The root's model arrives on all ranks; its note is the root's alone.
 void broadcast(InitialModel& model, const ParameterLayout& layout, Communicator& comm) {
   const auto own = std::as_bytes(std::span<const float>(model.values));
@@ -58,6 +68,7 @@ ClientData load_client_data(const ConfigSource& source, Communicator& comm) {
   together_at(config, comm, [&] {
     partition = make_partition(config.data, seed, *data, comm);
     config.data.clients = static_cast<std::int64_t>(partition->clients());
+    check_new_clients(config);
     shift_samples(*data, *partition, config.data, seed, comm);
   });
   return {std::move(config), std::move(*data), std::move(*partition)};

@@ -81,7 +81,9 @@ RunDescription describe_run(const Config& config, std::size_t index, std::string
           .seed = config.seed,
           .tested_on = kTestedOnNames[tested_on],
           .masks = config.output.masks,
-          .client_models = config.output.client_models};
+          .client_models = config.output.client_models,
+          .cross = config.evaluate.cross,
+          .target = config.evaluate.target};
 }
 
 std::string describe_status(const Outcome& outcome) {

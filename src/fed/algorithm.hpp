@@ -47,8 +47,7 @@ class Algorithm {
   /// The method's configuration keys.
   virtual void describe(Fields& fields) = 0;
   /// Why the method can't be run with such sections; empty: it can.
-  virtual std::string conflict(const TrainConfig& /*train*/,
-                               const ServerConfig& /*server*/) const {
+  virtual std::string conflict(const TrainConfig& /*train*/, const ServerConfig& /*server*/) const {
     return {};
   }
   /// Called once, before the first round. Throws InputError if the method means nothing on this

@@ -12,7 +12,8 @@
 namespace fedselect {
 
 std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
-                             std::size_t clients, int round) {
+                             std::size_t all_clients, int round) {
+  const std::size_t clients = config.taking_part(all_clients);
   std::vector<int> ids(clients);
   std::iota(ids.begin(), ids.end(), 0);
   // K N is meant in decimal: 0.3 of 10 clients are 3, though 0.3 * 10 < 3 could round below.
@@ -43,6 +44,13 @@ std::vector<int> assign_shards(std::span<const double> work, int ranks) {
     rank_of[client] = rank;
     least.emplace(load + work[client], rank);
   }
+  return rank_of;
+}
+
+std::vector<int> assign_shards(std::span<const double> work, std::size_t taking_part, int ranks) {
+  auto rank_of = assign_shards(work.first(taking_part), ranks);
+  const auto others = assign_shards(work.subspan(taking_part), ranks);
+  rank_of.insert(rank_of.end(), others.begin(), others.end());
   return rank_of;
 }
 

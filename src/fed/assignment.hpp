@@ -9,8 +9,8 @@
 
 namespace fedselect {
 
-/// The clients of a round, ascending: max(floor(K N), 1) of N, drawn without replacement. Every
-/// rank draws the same.
+/// The clients of a round, ascending: max(floor(K N), 1) of the N that take part, which are all
+/// `clients` but the new ones; drawn without replacement. Every rank draws the same.
 std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
                              std::size_t clients, int round);
 
@@ -18,5 +18,8 @@ std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
 /// (lowest rank first among equals). Returns the rank of each client. Source: Graham, SIAM J. Appl.
 /// Math. 17 (1969): at most 4/3 of the optimum.
 std::vector<int> assign_shards(std::span<const double> work, int ranks);
+/// The same, for the first `taking_part` clients and for the others apart: these work at another
+/// time.
+std::vector<int> assign_shards(std::span<const double> work, std::size_t taking_part, int ranks);
 
 }  // namespace fedselect

@@ -45,7 +45,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   clients_.assign(clients.begin(), clients.end());
   round_ = round;
   mask_proposed_.assign(clients.size(), 0);
-  mask_changed_.assign(clients.size(), 0);
+  mask_chosen_.assign(clients.size(), 0);
   std::fill(active_.begin(), active_.end(), 1);
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);

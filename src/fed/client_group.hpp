@@ -30,7 +30,7 @@ enum class VectorKind {
 struct Belongings {
   std::vector<VectorKind> vectors{};
   std::vector<double> scalars{};  ///< kept numbers: what they are before the client's first round
-  int contributions = 0;        ///< vectors that the server receives the mean of
+  int contributions = 0;          ///< vectors that the server receives the mean of
   // Floats that are neither parameters nor vectors, and what Algorithm::answer makes of them.
   std::size_t message = 0;  ///< what each client of a cohort tells the server
   std::size_t notice = 0;   ///< what the server tells everyone, zeros at first
@@ -168,7 +168,9 @@ class ClientGroup {
     return personal_counts_[static_cast<std::size_t>(g) * layout_.tensors().size() + tensor];
   }
   std::int64_t personal(int g) const;
-  bool mask_changed(int g) const { return mask_changed_[static_cast<std::size_t>(g)] != 0; }
+  /// Whether the g-th client chose a mask that differs from the one with which it began the round.
+  /// A mask that its method fixes is no choice.
+  bool mask_changed(int g) const;
   /// A client diverged if its loss or its message stopped being finite, or one of its parameters or
   /// statistics reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
   bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
@@ -217,13 +219,13 @@ class ClientGroup {
   std::vector<std::vector<double>> scalars_;
   std::vector<ops::DeviceArray<float>> contributions_;
   std::size_t message_size_;
-  std::vector<float> messages_;              ///< one after another
-  const ClientStore* store_ = nullptr;       ///< from which the group was loaded
-  Broadcast broadcast_;                ///< with which it was loaded
+  std::vector<float> messages_;         ///< one after another
+  const ClientStore* store_ = nullptr;  ///< from which the group was loaded
+  Broadcast broadcast_;                 ///< with which it was loaded
   std::vector<MaskPtr>
       rule_;  ///< the shared mask object that mask_ holds, while it does; else null
   std::vector<char> mask_proposed_;
-  std::vector<char> mask_changed_;
+  std::vector<char> mask_chosen_;
   std::vector<double> magnitudes_;
   std::vector<float> factors_[2];
   std::vector<std::int64_t> personal_counts_;

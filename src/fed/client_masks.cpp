@@ -21,7 +21,7 @@ void ClientGroup::keep_top(double rate, SelectionScope scope) {
   ops_.select_top(active(), ranges, counts, ops::Ties::exact, false, gradient(), mask(),
                   mask_.view());
   std::fill(rule_.begin(), rule_.end(), nullptr);
-  std::fill(mask_changed_.begin(), mask_changed_.end(), 1);
+  std::fill(mask_chosen_.begin(), mask_chosen_.end(), 1);
   recount();
 }
 
@@ -59,8 +59,19 @@ void ClientGroup::grow_mask(const Growth& growth, const MaskPtr& eligible,
   for (std::size_t g = 0; g < clients_.size(); ++g) {
     const auto grown = counts.subspan(g * ranges.size(), ranges.size());
     const bool grew = std::any_of(grown.begin(), grown.end(), [](auto n) { return n > 0; });
-    mask_proposed_[g] = mask_changed_[g] = static_cast<char>(grew);
+    mask_proposed_[g] = mask_chosen_[g] = static_cast<char>(grew);
   }
+}
+
+bool ClientGroup::mask_changed(int g) const {
+  const auto i = static_cast<std::size_t>(g);
+  if (mask_chosen_[i] == 0) return false;
+  if (mask_proposed_[i] != 0) return true;  // it grew
+  std::vector<Word> words(layout_.words());
+  mask_.download(ops_, g, std::span(words));
+  const MaskPtr& before = store_->state(clients_[i]).mask;
+  if (!before) return std::any_of(words.begin(), words.end(), [](Word word) { return word != 0; });
+  return !std::equal(words.begin(), words.end(), before->words().begin());
 }
 
 void ClientGroup::propose_pruning(int i, double rate, const MaskPtr& prunable) {
@@ -113,7 +124,7 @@ void ClientGroup::adopt_candidate(int i, std::span<const char> who) {
     ops_.copy(mask_.of(g), candidates_[static_cast<std::size_t>(i)].of(g),
               layout_.words() * sizeof(Word));
     rule_[k] = nullptr;
-    mask_changed_[k] = 1;
+    mask_chosen_[k] = 1;
   }
   recount();
 }

@@ -7,6 +7,7 @@ namespace fedselect {
 
 namespace {
 
+constexpr Interval kWhole{.low = 0, .high = kCount.high};
 constexpr Interval kDecay{.low = 0, .high = 1, .open_high = true};
 constexpr std::string_view kSgdOnly = "means something with optimizer = \"sgd\" only: remove it";
 constexpr std::string_view kAdamOnly = "means something with optimizer = \"adam\" only: remove it";
@@ -28,7 +29,8 @@ void describe(TrainConfig& config, Fields& fields) {
   fields.real("beta2", optimizer.beta2, kDecay, "adam: decay of the second moment");
   fields.applies(!is_sgd, "epsilon", kAdamOnly);
   fields.real("epsilon", optimizer.epsilon, kPositive, "adam: added to the denominator");
-  fields.real("weight_decay", optimizer.weight_decay, kNonNegative, "weight decay, part of the gradient");
+  fields.real("weight_decay", optimizer.weight_decay, kNonNegative,
+              "weight decay, part of the gradient");
   fields.real("grad_clip", config.grad_clip, kNonNegative,
               "largest norm over all gradients; 0 = off");
   fields.choice("schedule", config.schedule, kScheduleNames, "how lr follows the rounds");
@@ -51,7 +53,7 @@ void describe(TrainConfig& config, Fields& fields) {
 double learning_rate(const TrainConfig& config, int t, int rounds) {
   double rate = config.lr;
   if (config.schedule == Schedule::step)
-    rate *= std::pow(config.lr_factor, static_cast<double>(t / config.lr_every));
+    for (std::int64_t i = config.lr_every; i <= t; i += config.lr_every) rate *= config.lr_factor;
   if (config.schedule == Schedule::cosine)
     rate = config.lr_final +
            (config.lr - config.lr_final) * (1 + std::cos(std::numbers::pi * t / rounds)) / 2;
@@ -86,11 +88,20 @@ void describe(FederationConfig& config, Fields& fields) {
               "fraction of the clients that a round's cohort has");
   fields.choice("sampling", config.sampling, kSamplingNames,
                 "a new cohort every round, or one for the whole run");
+  fields.integer("new_clients", config.new_clients, kWhole,
+                 "this many clients, the partition's last, never take part: they are tested after "
+                 "the last round, before and after training on their own");
 }
 
 void describe(EvaluateConfig& config, Fields& fields) {
   fields.integer("every", config.every, kCount, "rounds between evaluations");
   fields.integer("batch", config.batch, kCount, "samples of one forward pass");
+  fields.real("target", config.target, kFraction,
+              "mean accuracy whose cost in rounds, bytes and gradients is reported; 0 = off");
+  fields.flag("cross", config.cross,
+              "after the last round test every client's model on every client's samples");
+  fields.integer("new_client_passes", config.new_client_passes, kCount,
+                 "passes over its own data that a new client trains between its two tests");
 }
 
 }  // namespace fedselect

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -40,11 +41,11 @@ struct TrainConfig {
   OptimizerConfig optimizer;
   double grad_clip = 0;  ///< largest Euclidean norm over all gradients; 0 = off
   Schedule schedule = Schedule::constant;
-  std::int64_t lr_every = 50;     ///< step: rounds between changes
-  double lr_factor = 0.1;         ///< step: the rate is multiplied by it
-  double lr_final = 0;            ///< cosine: rate towards which it falls
-  std::int64_t warmup = 0;        ///< rounds over which the rate rises from lr / warmup
-  bool shuffle = true;            ///< false: samples in the partition's order
+  std::int64_t lr_every = 50;  ///< step: rounds between changes
+  double lr_factor = 0.1;      ///< step: the rate is multiplied by it
+  double lr_final = 0;         ///< cosine: rate towards which it falls
+  std::int64_t warmup = 0;     ///< rounds over which the rate rises from lr / warmup
+  bool shuffle = true;         ///< false: samples in the partition's order
   OnDivergence on_divergence = OnDivergence::exclude;
 };
 
@@ -73,14 +74,23 @@ inline constexpr std::array<std::string_view, 2> kSamplingNames{"per-round", "fi
 
 /// The section [federation]: who takes part.
 struct FederationConfig {
-  double participation = 1;  ///< K: a cohort is max(floor(K N), 1) clients
+  double participation = 1;  ///< K: a cohort is max(floor(K N), 1) of the N clients that take part
   Sampling sampling = Sampling::per_round;
+  std::int64_t new_clients = 0;  ///< the last ones of the partition, which never take part
+
+  /// How many of so many clients take part in training. Needs more clients than new ones.
+  std::size_t taking_part(std::size_t clients) const {
+    return clients - static_cast<std::size_t>(new_clients);
+  }
 };
 
 /// The section [evaluate].
 struct EvaluateConfig {
   std::int64_t every = 1;    ///< rounds between evaluations; the last round is always evaluated
   std::int64_t batch = 100;  ///< samples of one forward pass
+  double target = 0;         ///< mean accuracy whose cost is reported; 0 = off
+  bool cross = false;  ///< after the last round: every client's model on every client's samples
+  std::int64_t new_client_passes = 5;  ///< passes of a new client before its second test
 };
 
 void describe(TrainConfig& config, Fields& fields);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -42,5 +43,8 @@ class Mask {
 
 /// A mask that may be shared between clients; null: nothing is personal.
 using MaskPtr = std::shared_ptr<const Mask>;
+
+/// How many of the first n bits of two masks differ.
+std::int64_t count_differences(const MaskPtr& a, const MaskPtr& b, std::size_t n);
 
 }  // namespace fedselect

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.hpp"
+
 namespace fedselect {
 
 Optimizer::Optimizer(ops::Ops& ops, const OptimizerConfig& config, int capacity, std::size_t size)
@@ -10,12 +12,14 @@ Optimizer::Optimizer(ops::Ops& ops, const OptimizerConfig& config, int capacity,
       config_(config),
       capacity_(capacity),
       size_(size),
-      steps_(static_cast<std::size_t>(capacity)),
+      shared_steps_(static_cast<std::size_t>(capacity)),
+      personal_steps_(static_cast<std::size_t>(capacity)),
       adam_steps_(static_cast<std::size_t>(capacity)) {}
 
 void Optimizer::reset() {
   fresh_ = true;
-  std::fill(steps_.begin(), steps_.end(), 0);
+  std::fill(shared_steps_.begin(), shared_steps_.end(), 0);
+  std::fill(personal_steps_.begin(), personal_steps_.end(), 0);
 }
 
 void Optimizer::zero(ops::DeviceArray<float>& state) {
@@ -43,7 +47,12 @@ void Optimizer::step_adam(const ops::Group& group, std::span<const ops::Range> r
                           std::span<const float> scale, const OptimizerTarget& target) {
   for (std::size_t g = 0; g < group.samples.size(); ++g) {
     if (group.samples[g] == 0) continue;
-    const int t = ++steps_[g];
+    if (target.scope != ops::Scope::personal) ++shared_steps_[g];
+    if (target.scope != ops::Scope::shared) ++personal_steps_[g];
+    const bool is_personal = target.scope == ops::Scope::personal;
+    expect(target.scope != ops::Scope::all || shared_steps_[g] == personal_steps_[g],
+           "a step on all indices follows steps on all, or none");
+    const int t = is_personal ? personal_steps_[g] : shared_steps_[g];
     const double unbias1 = config_.bias_correction ? 1 - std::pow(config_.beta1, t) : 1;
     const double unbias2 = config_.bias_correction ? 1 - std::pow(config_.beta2, t) : 1;
     adam_steps_[g] = {scale[g], static_cast<float>(rate / unbias1),

@@ -43,7 +43,10 @@ class Optimizer {
   ops::DeviceArray<float> first_;   ///< velocity, or Adam's first moment
   ops::DeviceArray<float> second_;  ///< Adam's second moment
   bool fresh_ = true;               ///< the moments count as zero
-  std::vector<int> steps_;          ///< that each client has done
+  /// Steps that each client has done on its shared and on its personal indices: Adam counts them
+  /// apart, as torch.optim.Adam does for each parameter.
+  std::vector<int> shared_steps_;
+  std::vector<int> personal_steps_;
   std::vector<ops::AdamStep> adam_steps_;
 };
 

@@ -53,4 +53,12 @@ RoundRecord gather_round(Communicator& comm, const RoundRecord& mine) {
   return all;
 }
 
+std::vector<NewClientRecord> gather_new_clients(Communicator& comm,
+                                                const std::vector<NewClientRecord>& mine) {
+  auto all = gather_values(comm, mine);
+  std::sort(all.begin(), all.end(),
+            [](const NewClientRecord& a, const NewClientRecord& b) { return a.client < b.client; });
+  return all;
+}
+
 }  // namespace fedselect

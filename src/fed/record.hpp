@@ -25,6 +25,15 @@ struct ClientRecord {
   std::int64_t gradients = 0;      ///< sample gradients computed
   std::int64_t bytes_up = 0;
   std::int64_t bytes_down = 0;
+  double flops = 0;               ///< nominal floating-point operations of the gradients
+  std::int64_t mask_changes = 0;  ///< parameters that became personal, or shared, in the round
+};
+
+/// What a client that never took part makes of the global model. NaN: it diverged.
+struct NewClientRecord {
+  std::int32_t client = 0;
+  double accuracy_before = ClientRecord::kNone;  ///< of the global model
+  double accuracy_after = ClientRecord::kNone;   ///< after passes of its own
 };
 
 /// Where one rank's time went in one round.
@@ -47,5 +56,8 @@ struct RoundRecord {
 
 /// Collective: the records of all ranks, merged on the root; empty elsewhere.
 RoundRecord gather_round(Communicator& comm, const RoundRecord& mine);
+/// The same for new clients, ascending.
+std::vector<NewClientRecord> gather_new_clients(Communicator& comm,
+                                                const std::vector<NewClientRecord>& mine);
 
 }  // namespace fedselect

@@ -15,8 +15,8 @@ namespace fedselect {
 /// InputError if the weight reaches 2^32.
 ops::FixedPoint fixed_point_for(std::uint64_t total_weight);
 
-/// The exact sum of one vector that clients share: per index, an integer sum and the total weight of its
-/// sharers.
+/// The exact sum of one vector that clients share: per index, an integer sum and the total weight
+/// of its sharers.
 ///
 /// Addition of integers is associative, so the result does not depend on the order of clients or
 /// the number of ranks. Costs 12 bytes a parameter, 20 with two-word sums.

@@ -37,9 +37,9 @@ AlignedVector<float> first_model(const SimulationSetup& setup, const Network& ne
 
 /// Cuts a list into groups of at most kGroup clients.
 template <class Action>
-void for_each_group(const std::vector<int>& clients, const Action& action) {
+void for_each_group(std::span<const int> clients, const Action& action) {
   for (std::size_t i = 0; i < clients.size(); i += kGroup)
-    action(std::span(clients).subspan(i, std::min<std::size_t>(kGroup, clients.size() - i)));
+    action(clients.subspan(i, std::min<std::size_t>(kGroup, clients.size() - i)));
 }
 
 }  // namespace
@@ -50,10 +50,12 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
     : setup_(setup),
       algorithm_(algorithm),
       layout_(network.layout()),
+      training_flops_(network.training_flops()),
       partition_(partition),
       ops_(ops),
       comm_(comm),
-      rank_of_(assign_shards(expected_work(partition), comm.size())),
+      rank_of_(assign_shards(expected_work(partition),
+                             setup.federation.taking_part(partition.clients()), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
       server_(ops, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
@@ -66,7 +68,12 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
                 .seed = setup_.seed,
                 .validation = algorithm.validation()},
                data, partition, group_, kGroup),
-      broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {}
+      broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
+  const auto taking_part = static_cast<int>(setup.federation.taking_part(partition.clients()));
+  const auto first_new = std::lower_bound(shard_.begin(), shard_.end(), taking_part);
+  trained_ = {shard_.begin(), first_new};
+  untrained_ = {first_new, shard_.end()};
+}
 
 RoundRecord Simulation::round(int t) {
   RoundRecord record{
@@ -79,6 +86,7 @@ RoundRecord Simulation::round(int t) {
   for_each_group(clients, [&](std::span<const int> ids) {
     group_.load(store_, ids, server_.broadcast(), t);
     auto records = new_records();
+    const auto masks_before = masks();
     if (record.evaluated) test_before(records, t);
     train(t);
     if (record.evaluated) test_after(records);
@@ -86,6 +94,7 @@ RoundRecord Simulation::round(int t) {
     aggregate();
     collect(messages);
     group_.save(store_);
+    count_mask_changes(records, masks_before);
     record.clients.insert(record.clients.end(), records.begin(), records.end());
   });
   {
@@ -94,12 +103,14 @@ RoundRecord Simulation::round(int t) {
   }
   {
     const PhaseClock::Scope timed(clock_, Phase::aggregate);
-    algorithm_.merge(server_, static_cast<double>(cohort.size()) /
-                                  static_cast<double>(partition_.clients()));
+    algorithm_.merge(server_,
+                     static_cast<double>(cohort.size()) /
+                         static_cast<double>(setup_.federation.taking_part(partition_.clients())));
   }
   if (algorithm_.belongings().message > 0) answer(messages);
   adopt_masks(clients, t);
   if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
+  if (t + 1 == setup_.rounds) test_finally();
   measure(record);
   return record;
 }
@@ -119,6 +130,12 @@ std::vector<ClientRecord> Simulation::new_records() const {
         {.client = client, .participated = 1, .samples = static_cast<std::int64_t>(samples)});
   }
   return records;
+}
+
+std::vector<MaskPtr> Simulation::masks() const {
+  std::vector<MaskPtr> masks;
+  for (const int client : group_.clients()) masks.push_back(store_.state(client).mask);
+  return masks;
 }
 
 std::uint32_t Simulation::weight(int client) const {
@@ -143,7 +160,8 @@ void Simulation::train(int t) {
   for (int g = 0; g < group_.size(); ++g)
     if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
       throw SystemError(
-          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached 4096): lower "
+          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached "
+                      "4096): lower "
                       "train.lr, set "
                       "train.grad_clip, or set train.on_divergence = \"exclude\"",
                       group_.clients()[static_cast<std::size_t>(g)], t));
@@ -194,6 +212,7 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.gradients = tally.samples;
     const auto message = static_cast<std::int64_t>(belongings.message);
     const auto told = static_cast<std::int64_t>(belongings.notice + belongings.reply);
+    record.flops = static_cast<double>(tally.samples) * training_flops_;
     record.bytes_up = kBytesPerValue * (shared + belongings.contributions * parameters + message) +
                       (group_.mask_changed(g) ? (parameters + 7) / 8 : 0);
     record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters + told);
@@ -238,6 +257,16 @@ void Simulation::adopt_masks(const std::vector<int>& clients, int t) {
   });
 }
 
+/// What a saved client proposed will take effect in this round.
+void Simulation::count_mask_changes(std::vector<ClientRecord>& records,
+                                    std::span<const MaskPtr> before) const {
+  for (std::size_t g = 0; g < records.size(); ++g) {
+    const ClientState& state = store_.state(records[g].client);
+    records[g].mask_changes = count_differences(
+        before[g], state.next_mask ? state.next_mask : state.mask, layout_.parameter_span());
+  }
+}
+
 /// The group becomes what these clients would deploy.
 void Simulation::load_deployed(std::span<const int> clients, int t) {
   group_.load(store_, clients, server_.broadcast(), t);
@@ -255,7 +284,7 @@ AlignedVector<float> Simulation::client_model(int client) {
 void Simulation::test_everyone(RoundRecord& record) {
   std::vector<ClientRecord> all;
   auto next = record.clients.begin();  // ascending, as the shard is
-  for_each_group(shard_, [&](std::span<const int> ids) {
+  for_each_group(trained_, [&](std::span<const int> ids) {
     load_deployed(ids, record.round);
     const auto tallies = trainer_.test();
     for (std::size_t g = 0; g < ids.size(); ++g) {
@@ -267,6 +296,35 @@ void Simulation::test_everyone(RoundRecord& record) {
   });
   record.clients = std::move(all);
   if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
+}
+
+void Simulation::test_finally() {
+  if (setup_.evaluate.cross)
+    for (const int client : shard_) cross_[client] = test_on_everyone(client);
+  for_each_group(untrained_, [&](std::span<const int> ids) { test_new_clients(ids); });
+}
+
+std::vector<float> Simulation::test_on_everyone(int client) {
+  load_deployed(std::span(&client, 1), setup_.rounds - 1);
+  std::vector<float> row;
+  for (int owner = 0; owner < static_cast<int>(partition_.clients()); ++owner)
+    row.push_back(static_cast<float>(trainer_.test(std::span(&owner, 1))[0].accuracy()));
+  return row;
+}
+
+/// They begin with the global model, and at the last round's learning rate.
+void Simulation::test_new_clients(std::span<const int> clients) {
+  group_.load(store_, clients, server_.broadcast(), setup_.rounds - 1);
+  trainer_.begin(Phase::evaluate);
+  std::vector<NewClientRecord> records;
+  const auto before = trainer_.test();
+  for (std::size_t g = 0; g < clients.size(); ++g)
+    records.push_back({.client = clients[g], .accuracy_before = before[g].accuracy()});
+  trainer_.passes(setup_.evaluate.new_client_passes, Scope::all);
+  group_.check_divergence();
+  const auto after = trainer_.test();
+  for (std::size_t g = 0; g < clients.size(); ++g) records[g].accuracy_after = after[g].accuracy();
+  new_clients_.insert(new_clients_.end(), records.begin(), records.end());
 }
 
 void Simulation::measure(RoundRecord& record) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -43,9 +44,15 @@ class Simulation {
   AlignedVector<float> global_model() const;
   /// The final mask of a client that this rank hosts; null: nothing is personal.
   MaskPtr mask(int client) const { return store_.state(client).mask; }
-  /// The model that a client that this rank hosts would deploy after the last round, padded: its own
-  /// values where personal, the global model elsewhere, and what Algorithm::before_test makes of it.
+  /// The model that a client that this rank hosts would deploy after the last round, padded: its
+  /// own values where personal, the global model elsewhere, and what Algorithm::before_test makes
+  /// of it.
   AlignedVector<float> client_model(int client);
+  /// Row of a client that this rank hosts, after the last round with evaluate.cross: accuracy of
+  /// its client_model() on the test samples of every client.
+  const std::vector<float>& cross_accuracy(int client) const { return cross_.at(client); }
+  /// The new clients that this rank hosts, after the last round.
+  const std::vector<NewClientRecord>& new_clients() const { return new_clients_; }
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
@@ -58,6 +65,7 @@ class Simulation {
 
   // The verbs of the round; those without a client list act on the loaded group.
   std::vector<ClientRecord> new_records() const;
+  std::vector<MaskPtr> masks() const;
   void test_before(std::vector<ClientRecord>& records, int t);
   void train(int t);
   void load_deployed(std::span<const int> clients, int t);
@@ -67,19 +75,27 @@ class Simulation {
   void collect(Messages& messages);
   void answer(const Messages& mine);
   void adopt_masks(const std::vector<int>& clients, int t);
+  void count_mask_changes(std::vector<ClientRecord>& records,
+                          std::span<const MaskPtr> before) const;
   void test_everyone(RoundRecord& record);
+  void test_finally();
+  std::vector<float> test_on_everyone(int client);
+  void test_new_clients(std::span<const int> clients);
   void measure(RoundRecord& record);
 
   SimulationSetup setup_;
   const Algorithm& algorithm_;
   const ParameterLayout& layout_;
+  double training_flops_;  ///< of a sample
   const Partition& partition_;
   ops::Ops& ops_;
   Communicator& comm_;
 
   PhaseClock clock_;
   std::vector<int> rank_of_;
-  std::vector<int> shard_;  ///< clients that this rank hosts, ascending
+  std::vector<int> shard_;          ///< clients that this rank hosts, ascending
+  std::span<const int> trained_;    ///< those of them that take part
+  std::span<const int> untrained_;  ///< and the new ones
   ClientStore store_;
   Server server_;
   ClientGroup group_;
@@ -88,6 +104,8 @@ class Simulation {
   /// was measured.
   std::vector<double> broadcast_accuracy_;
   int broadcast_round_ = -1;
+  std::map<int, std::vector<float>> cross_;  ///< rows by client
+  std::vector<NewClientRecord> new_clients_;
 };
 
 }  // namespace fedselect

@@ -170,12 +170,12 @@ void Trainer::draw_orders(int pass) {
   }
 }
 
-/// Samples of batch number `step` of each client.
-void Trainer::count_batch(const Split& split, int step, int batch) {
+/// Samples of batch number `step` of each client: those that its owner in `split` has.
+void Trainer::count_batch(const Split& split, std::span<const int> owners, int step, int batch) {
   const auto first = static_cast<std::int64_t>(step) * batch;
   for (std::size_t g = 0; g < used(); ++g) {
-    const auto client = static_cast<std::size_t>(clients_.clients()[g]);
-    const auto left = static_cast<std::int64_t>(split[client].size()) - first;
+    const auto owner = static_cast<std::size_t>(owners[g]);
+    const auto left = static_cast<std::int64_t>(split[owner].size()) - first;
     const bool sits_out = clients_.diverged(static_cast<int>(g));
     batch_samples_[g] =
         sits_out ? 0 : static_cast<int>(std::clamp(left, std::int64_t{0}, std::int64_t{batch}));
@@ -193,7 +193,7 @@ void Trainer::take_training_batch(int step, int ahead) {
   const auto batch = static_cast<int>(setup_.train.batch);
   std::fill(taken_.begin(), taken_.end(), 0);
   for (int s = step + ahead; s >= step; --s) {
-    count_batch(train_, s, batch);
+    count_batch(train_, clients_.clients(), s, batch);
     for (std::size_t g = 0; g < used(); ++g)
       if (taken_[g] != 0)
         batch_samples_[g] = 0;  // it has its batch
@@ -249,7 +249,8 @@ void LocalStep::look() {
 void LocalStep::gradient(int ahead) { trainer_.learn(batch_, ahead); }
 
 void LocalStep::aligned_gradient(double lambda, ops::ConstValues targets) {
-  trainer_.count_batch(trainer_.train_, batch_, static_cast<int>(trainer_.setup_.train.batch));
+  trainer_.count_batch(trainer_.train_, trainer_.clients_.clients(), batch_,
+                       static_cast<int>(trainer_.setup_.train.batch));
   const auto features = static_cast<double>(trainer_.network_.features());
   for (std::size_t g = 0; g < trainer_.used(); ++g)
     trainer_.pull_[g] =
@@ -265,9 +266,9 @@ void LocalStep::descend(ops::Values target, std::size_t slot) {
 
 void LocalStep::descend_plainly(double rate) {
   trainer_.limit_gradient();
-  const ops::SgdRule rule{.rate = static_cast<float>(rate),
-                          .weight_decay =
-                              static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
+  const ops::SgdRule rule{
+      .rate = static_cast<float>(rate),
+      .weight_decay = static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
   trainer_.ops_.sgd_step(trainer_.batch_group(), trainer_.ranges_, rule, trainer_.scale_,
                          trainer_.clients_.parameters(), trainer_.clients_.gradient(), {}, {});
 }
@@ -279,11 +280,14 @@ void LocalStep::pull(double lambda, ops::ConstValues anchor) {
                              clients.gradient());
 }
 
-std::span<const Tally> Trainer::test() { return measure(test_, data_.test); }
+std::span<const Tally> Trainer::test(std::span<const int> owners) {
+  return measure(test_, owners, data_.test);
+}
 
 std::vector<double> Trainer::validate() {
   std::vector<double> accuracy;
-  for (const Tally& tally : measure(validation_, data_.train)) accuracy.push_back(tally.accuracy());
+  for (const Tally& tally : measure(validation_, clients_.clients(), data_.train))
+    accuracy.push_back(tally.accuracy());
   return accuracy;
 }
 
@@ -293,7 +297,7 @@ std::vector<ClassFeatures> Trainer::class_features() {
   const std::size_t size = classes * ClassFeatures::row(network_.features());
   if (class_sums_.empty()) class_sums_ = {ops_, static_cast<int>(training_.size()), size};
   for (int g = 0; g < clients_.size(); ++g) ops_.zero(class_sums_.of(g), size * sizeof(double));
-  look_through(train_, data_.train, [&](const ops::Group& group) {
+  look_through(train_, clients_.clients(), data_.train, [&](const ops::Group& group) {
     ops_.add_class_sums(group, network_.features(), activations_.features(), activations_.labels(),
                         class_sums_.view());
   });
@@ -309,15 +313,16 @@ std::vector<ClassFeatures> Trainer::class_features() {
 /// Runs the clients' samples forward, as they stand in the partition and in large batches, and
 /// calls look(group) after each.
 template <class Look>
-void Trainer::look_through(const Split& split, const Samples& part, const Look& look) {
+void Trainer::look_through(const Split& split, std::span<const int> owners, const Samples& part,
+                           const Look& look) {
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
-    const auto client = static_cast<std::size_t>(clients_.clients()[static_cast<std::size_t>(g)]);
-    order_.upload(ops_, g, split[client]);
-    most = std::max(most, split[client].size());
+    const auto& samples = split[static_cast<std::size_t>(owners[static_cast<std::size_t>(g)])];
+    order_.upload(ops_, g, samples);
+    most = std::max(most, samples.size());
   }
   for (std::size_t s = 0; s * static_cast<std::size_t>(setup_.test_batch) < most; ++s) {
-    count_batch(split, static_cast<int>(s), setup_.test_batch);
+    count_batch(split, owners, static_cast<int>(s), setup_.test_batch);
     gather_batch(static_cast<int>(s), setup_.test_batch, part);
     const ops::Group group = batch_group();
     activations_.forward(group, clients_.parameters(), Mode::evaluation);
@@ -325,10 +330,11 @@ void Trainer::look_through(const Split& split, const Samples& part, const Look& 
   }
 }
 
-std::span<const Tally> Trainer::measure(const Split& split, const Samples& part) {
+std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
+                                         const Samples& part) {
   const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
   std::fill(tested_.begin(), tested_.end(), Tally{});
-  look_through(split, part, [&](const ops::Group& group) {
+  look_through(split, owners, part, [&](const ops::Group& group) {
     activations_.measure(group, losses_, correct_);
     for (std::size_t g = 0; g < used(); ++g) {
       if (group.samples[g] == 0) continue;

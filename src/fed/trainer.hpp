@@ -96,8 +96,8 @@ class Trainer {
 
   // The kit: verbs for methods
 
-  /// n passes of the optimizer on the indices in scope. A pass without an index to train is skipped,
-  /// but for its forward part in a network with running statistics.
+  /// n passes of the optimizer on the indices in scope. A pass without an index to train is
+  /// skipped, but for its forward part in a network with running statistics.
   void passes(std::int64_t n, Scope scope);
   /// The same, in which a step is what `rule` does.
   void passes(std::int64_t n, Scope scope, const StepRule& rule);
@@ -127,7 +127,9 @@ class Trainer {
   /// Training since begin(), one entry a client.
   std::span<const Tally> training() const { return {training_.data(), used()}; }
   /// Tests the clients' present parameters on their own test samples, in large batches.
-  std::span<const Tally> test();
+  std::span<const Tally> test() { return test(clients_.clients()); }
+  /// The same on the test samples of others, `owners`: one a client.
+  std::span<const Tally> test(std::span<const int> owners);
 
  private:
   friend class LocalStep;
@@ -138,15 +140,17 @@ class Trainer {
   void run_pass(int pass, Scope scope, const StepRule& rule, int stride);
   void draw_orders(int pass);
   ops::Group batch_group() const { return {std::span(batch_samples_).first(used())}; }
-  void count_batch(const Split& split, int step, int batch);
+  void count_batch(const Split& split, std::span<const int> owners, int step, int batch);
   void gather_batch(int step, int batch, const Samples& part);
   void take_training_batch(int step, int ahead);
   void learn(int step, int ahead, const FeaturePull& pull = {});
   void limit_gradient();
   void descend(ops::Values target, std::size_t slot, Scope scope);
   template <class Look>
-  void look_through(const Split& split, const Samples& part, const Look& look);
-  std::span<const Tally> measure(const Split& split, const Samples& part);
+  void look_through(const Split& split, std::span<const int> owners, const Samples& part,
+                    const Look& look);
+  std::span<const Tally> measure(const Split& split, std::span<const int> owners,
+                                 const Samples& part);
 
   ops::Ops& ops_;
   const Network& network_;

@@ -84,19 +84,24 @@ void File::set_attribute(const char* name, std::string_view text) {
   const std::string owned(text);
   const char* value = owned.c_str();
   const Handle type = make_text_type();
-  const Handle space = make_space({});
-  const Handle attribute(
-      check(H5Acreate2(file_.get(), name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
-            "H5Acreate2"));
-  check(H5Awrite(attribute.get(), type.get(), static_cast<const void*>(&value)), "H5Awrite");
+  write_attribute(name, type.get(), type.get(), static_cast<const void*>(&value));
 }
 
 void File::set_attribute(const char* name, std::int64_t value) {
+  write_attribute(name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
+}
+
+void File::set_attribute(const char* name, double value) {
+  write_attribute(name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value);
+}
+
+void File::write_attribute(const char* name, hid_t file_type, hid_t memory_type,
+                           const void* value) {
   const Handle space = make_space({});
   const Handle attribute(
-      check(H5Acreate2(file_.get(), name, H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT),
+      check(H5Acreate2(file_.get(), name, file_type, space.get(), H5P_DEFAULT, H5P_DEFAULT),
             "H5Acreate2"));
-  check(H5Awrite(attribute.get(), H5T_NATIVE_INT64, &value), "H5Awrite");
+  check(H5Awrite(attribute.get(), memory_type, value), "H5Awrite");
 }
 
 Handle File::make_dataset(const std::string& name, const Shape& shape, hid_t file_type,

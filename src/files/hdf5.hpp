@@ -79,6 +79,7 @@ class File {
 
   void set_attribute(const char* name, std::string_view text);
   void set_attribute(const char* name, std::int64_t value);
+  void set_attribute(const char* name, double value);
 
   void write_text(const std::string& name, std::string_view text);
   void write_texts(const std::string& name, const std::vector<std::string>& texts);
@@ -109,6 +110,7 @@ class File {
   [[noreturn]] void fail(const char* call) const;
   Handle make_space(const Shape& shape) const;
   Handle make_text_type() const;
+  void write_attribute(const char* name, hid_t file_type, hid_t memory_type, const void* value);
   Handle make_dataset(const std::string& name, const Shape& shape, hid_t file_type,
                       const Shape& chunk, std::size_t value_bytes) const;
   void write_values(const std::string& name, const Shape& shape, hid_t file_type, hid_t memory_type,

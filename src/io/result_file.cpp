@@ -4,13 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "files/hdf5.hpp"
+#include "io/mask_comparison.hpp"
 
 namespace fedselect {
 
@@ -113,15 +116,17 @@ struct ResultFile::Parts {
   hdf5::File file;
   std::optional<RowWriter> rows;
   std::vector<std::byte> zero_row;
+  std::optional<MaskComparison> comparison;  ///< while masks are added
 };
 
 ResultFile::ResultFile(const std::filesystem::path& path)
-    : partial_(path), parts_(new Parts{hdf5::File(partial_.path()), std::nullopt, {}}) {}
+    : partial_(path),
+      parts_(new Parts{hdf5::File(partial_.path()), std::nullopt, {}, std::nullopt}) {}
 
 ResultFile::~ResultFile() = default;
 
 void ResultFile::write_header(const RunDescription& run, const std::string& dataset,
-                              std::size_t rounds, std::size_t clients, std::size_t parameters) {
+                              std::size_t rounds, std::size_t clients, const Network& network) {
   hdf5::File& file = parts_->file;
   file.set_attribute("format", "fedselect-result");
   file.set_attribute("version", kVersion);
@@ -132,7 +137,9 @@ void ResultFile::write_header(const RunDescription& run, const std::string& data
   file.set_attribute("seed", run.seed);
   file.set_attribute("rounds", static_cast<std::int64_t>(rounds));
   file.set_attribute("clients", static_cast<std::int64_t>(clients));
-  file.set_attribute("parameters", static_cast<std::int64_t>(parameters));
+  file.set_attribute("parameters", static_cast<std::int64_t>(network.layout().size()));
+  file.set_attribute("forward_flops", network.forward_flops());
+  file.set_attribute("training_flops", network.training_flops());
   file.set_attribute("tested_on", run.tested_on);
   file.write_text("/config", run.config);
 }
@@ -154,7 +161,62 @@ void ResultFile::write_metrics(const std::vector<RoundRecord>& rounds, std::size
   write("/metrics/gradients", &ClientRecord::gradients, kNothing);
   write("/metrics/bytes_up", &ClientRecord::bytes_up, kNothing);
   write("/metrics/bytes_down", &ClientRecord::bytes_down, kNothing);
+  write("/metrics/flops", &ClientRecord::flops, 0.0);
+  write("/metrics/mask_changes", &ClientRecord::mask_changes, kNothing);
   write_density(parts_->file, rounds, clients, tensors);
+}
+
+void ResultFile::write_summary(const std::vector<RoundRecord>& rounds, const Partition& partition) {
+  std::vector<AccuracySummary> summaries;
+  for (const RoundRecord& round : rounds) {
+    std::vector<double> accuracy;
+    std::vector<std::int64_t> samples;
+    for (const ClientRecord& record : round.clients) {
+      const auto& own = partition.test[static_cast<std::size_t>(record.client)];
+      accuracy.push_back(record.accuracy);
+      samples.push_back(static_cast<std::int64_t>(own.size()));
+    }
+    summaries.push_back(summarize(accuracy, samples));
+  }
+  using Member = double AccuracySummary::*;
+  constexpr std::array<std::pair<const char*, Member>, 11> kMembers{{
+      {"mean", &AccuracySummary::mean},
+      {"mean_by_samples", &AccuracySummary::mean_by_samples},
+      {"deviation", &AccuracySummary::deviation},
+      {"worst", &AccuracySummary::worst},
+      {"percentile_10", &AccuracySummary::percentile_10},
+      {"percentile_25", &AccuracySummary::percentile_25},
+      {"percentile_50", &AccuracySummary::percentile_50},
+      {"percentile_75", &AccuracySummary::percentile_75},
+      {"percentile_90", &AccuracySummary::percentile_90},
+      {"worst_decile", &AccuracySummary::worst_decile},
+      {"jain", &AccuracySummary::jain},
+  }};
+  for (const auto& [name, member] : kMembers) {
+    std::vector<double> values;
+    for (const AccuracySummary& summary : summaries) values.push_back(summary.*member);
+    parts_->file.write(std::string("/summary/") + name, values);
+  }
+}
+
+void ResultFile::write_cost(const CostToTarget& cost) {
+  parts_->file.set_attribute("rounds_to_target", cost.rounds);
+  parts_->file.set_attribute("bytes_to_target", cost.bytes);
+  parts_->file.set_attribute("gradients_to_target", cost.gradients);
+}
+
+void ResultFile::write_new_clients(const std::vector<NewClientRecord>& clients) {
+  std::vector<std::int32_t> ids;
+  std::vector<double> before;
+  std::vector<double> after;
+  for (const NewClientRecord& record : clients) {
+    ids.push_back(record.client);
+    before.push_back(record.accuracy_before);
+    after.push_back(record.accuracy_after);
+  }
+  parts_->file.write("/new_clients/client", ids);
+  parts_->file.write("/new_clients/accuracy_before", before);
+  parts_->file.write("/new_clients/accuracy_after", after);
 }
 
 void ResultFile::write_layout(const ParameterLayout& layout) {
@@ -223,6 +285,7 @@ void ResultFile::begin_masks(const ParameterLayout& layout, std::size_t clients)
   const std::size_t bytes = (layout.size() + kByteBits - 1) / kByteBits;
   parts_->rows = RowWriter::of<std::uint8_t>(parts_->file, "/masks/bits", {clients, bytes});
   parts_->zero_row.assign(bytes, std::byte{0});
+  if (clients <= kMostCompared) parts_->comparison.emplace(layout, clients);
 }
 
 void ResultFile::begin_client_models(const ParameterLayout& layout, std::size_t clients) {
@@ -231,8 +294,28 @@ void ResultFile::begin_client_models(const ParameterLayout& layout, std::size_t 
   parts_->zero_row.assign(values * sizeof(float), std::byte{0});
 }
 
+void ResultFile::begin_cross(std::size_t clients) {
+  parts_->rows = RowWriter::of<float>(parts_->file, "/cross/accuracy", {clients, clients});
+  parts_->zero_row.assign(clients * sizeof(float), std::byte{0});
+}
+
 void ResultFile::add_row(std::span<const std::byte> row) {
-  parts_->rows->append(row.empty() ? std::span<const std::byte>(parts_->zero_row) : row);
+  const auto bytes = row.empty() ? std::span<const std::byte>(parts_->zero_row) : row;
+  parts_->rows->append(bytes);
+  if (parts_->comparison) compare_mask(bytes);
+}
+
+void ResultFile::compare_mask(std::span<const std::byte> row) {
+  MaskComparison& comparison = *parts_->comparison;
+  comparison.add(row);
+  if (!comparison.is_complete()) return;
+  const hsize_t n = comparison.clients();
+  const hsize_t tensors = comparison.tensors();
+  parts_->file.write("/masks/iou", {tensors, n, n}, comparison.iou(), Storage::deflated);
+  parts_->file.write("/masks/chance_iou", {tensors, n, n}, comparison.chance_iou(),
+                     Storage::deflated);
+  parts_->file.write("/masks/hamming", {n, n}, comparison.hamming(), Storage::deflated);
+  parts_->comparison.reset();
 }
 
 void ResultFile::commit() {

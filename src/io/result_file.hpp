@@ -13,7 +13,9 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/record.hpp"
+#include "fed/summary.hpp"
 #include "files/atomic_file.hpp"
+#include "model/network.hpp"
 #include "model/parameter_layout.hpp"
 
 namespace fedselect {
@@ -29,6 +31,8 @@ struct RunDescription {
   std::string_view tested_on;
   bool masks = true;
   bool client_models = false;
+  bool cross = false;  ///< every client's model was tested on every client's samples
+  double target = 0;   ///< mean accuracy whose cost is written; 0: none
 };
 
 /// Concatenates the bits of all tensors, without the padding between them: parameter j is bit j.
@@ -36,6 +40,9 @@ struct RunDescription {
 std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words);
 /// The values of a padded vector without the padding: all parameters, then all statistics.
 std::vector<float> pack_model(const ParameterLayout& layout, std::span<const float> values);
+
+/// Clients up to which their masks are compared pair by pair.
+inline constexpr std::size_t kMostCompared = 200;
 
 /// result.h5 (docs/result-format.md), written part by part by one process. Each write_ verb is
 /// called once, in any order.
@@ -49,10 +56,14 @@ class ResultFile {
   ResultFile(ResultFile&&) = delete;
 
   void write_header(const RunDescription& run, const std::string& dataset, std::size_t rounds,
-                    std::size_t clients, std::size_t parameters);
+                    std::size_t clients, const Network& network);
   /// `rounds` as gather_round() leaves them on the root.
   void write_metrics(const std::vector<RoundRecord>& rounds, std::size_t clients,
                      std::size_t tensors);
+  /// How the accuracies of each round are spread over the clients tested in it.
+  void write_summary(const std::vector<RoundRecord>& rounds, const Partition& partition);
+  void write_cost(const CostToTarget& cost);
+  void write_new_clients(const std::vector<NewClientRecord>& clients);
   void write_layout(const ParameterLayout& layout);
   /// `values`: the padded parameter vector.
   void write_model(const ParameterLayout& layout, std::span<const float> values);
@@ -64,10 +75,12 @@ class ResultFile {
 
   // Data sets with a row a client, one such set after the other.
 
-  /// Rows follow as pack_mask() makes them.
+  /// Rows follow as pack_mask() makes them. Up to kMostCompared clients are compared on the way.
   void begin_masks(const ParameterLayout& layout, std::size_t clients);
   /// Rows follow as pack_model() makes them.
   void begin_client_models(const ParameterLayout& layout, std::size_t clients);
+  /// Rows follow as Simulation::cross_accuracy() makes them.
+  void begin_cross(std::size_t clients);
   /// The bytes of the next client's row, in client order; empty: all 0.
   void add_row(std::span<const std::byte> row);
 
@@ -76,6 +89,7 @@ class ResultFile {
 
  private:
   struct Parts;
+  void compare_mask(std::span<const std::byte> row);
   PartialFile partial_;
   std::unique_ptr<Parts> parts_;  ///< keeps hdf5.h out of this header
 };

@@ -97,6 +97,7 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
                      Communicator& comm)
     : folder_(std::move(folder)),
       description_(std::move(description)),
+      network_(network),
       layout_(network.layout()),
       comm_(comm) {
   agree(comm_, [&] {
@@ -143,6 +144,8 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
   ResultFile* target = file ? &*file : nullptr;
   if (description_.masks) agree(comm_, [&] { collect_masks(target, simulation); });
   if (description_.client_models) agree(comm_, [&] { collect_models(target, simulation); });
+  if (description_.cross) agree(comm_, [&] { collect_cross(target, simulation); });
+  agree(comm_, [&] { collect_new_clients(target, simulation); });
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
     file->commit();
@@ -157,8 +160,10 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
 void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
-  file.write_header(description_, data.name, rounds_.size(), clients, layout_.size());
+  file.write_header(description_, data.name, rounds_.size(), clients, network_);
   file.write_metrics(rounds_, clients, layout_.tensors().size());
+  file.write_summary(rounds_, partition);
+  if (description_.target > 0) file.write_cost(cost_to_target(rounds_, description_.target));
   file.write_layout(layout_);
   const auto model = simulation.global_model();
   file.write_model(layout_, std::span<const float>(model));
@@ -213,6 +218,18 @@ void RunWriter::collect_models(ResultFile* file, Simulation& simulation) const {
         target.begin_client_models(layout_, simulation.rank_of_client().size());
       },
       [&](int client) { return to_bytes(pack_model(layout_, simulation.client_model(client))); });
+}
+
+void RunWriter::collect_cross(ResultFile* file, Simulation& simulation) const {
+  collect_rows(
+      file, simulation,
+      [&](ResultFile& target) { target.begin_cross(simulation.rank_of_client().size()); },
+      [&](int client) { return to_bytes(simulation.cross_accuracy(client)); });
+}
+
+void RunWriter::collect_new_clients(ResultFile* file, Simulation& simulation) const {
+  const auto records = gather_new_clients(comm_, simulation.new_clients());
+  if (file != nullptr && !records.empty()) file->write_new_clients(records);
 }
 
 }  // namespace fedselect

@@ -47,9 +47,12 @@ class RunWriter {
                     const std::function<void(ResultFile&)>& begin, const RowOfClient& own) const;
   void collect_masks(ResultFile* file, Simulation& simulation) const;
   void collect_models(ResultFile* file, Simulation& simulation) const;
+  void collect_cross(ResultFile* file, Simulation& simulation) const;
+  void collect_new_clients(ResultFile* file, Simulation& simulation) const;
 
   std::filesystem::path folder_;
   RunDescription description_;
+  const Network& network_;
   const ParameterLayout& layout_;
   Communicator& comm_;
   std::vector<RoundRecord> rounds_;

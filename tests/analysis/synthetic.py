@@ -58,12 +58,15 @@ def write_result(
     masks=None,
     class_counts=None,
     seconds=None,
+    cross=None,
+    new_clients=None,
     version=1,
     seed=1,
 ) -> Path:
     """Writes folder/result.h5 from what the caller gives and plain values for the rest; returns the file's path.
 
-    `accuracy`: (R, N); `density`: (R, N, T); `masks`: (N, d) of 0 and 1, or None for a file without them.
+    `accuracy`: (R, N); `density`: (R, N, T); `masks`: (N, d) of 0 and 1, or None for a file without them;
+    `cross`: (N, N), `new_clients`: (indices, before, after), likewise.
     """
     accuracy = np.asarray(accuracy, float)
     rounds, clients = accuracy.shape
@@ -106,6 +109,7 @@ def write_result(
         metrics["loss"] = np.where(participated, 1.0, np.nan)
         metrics["samples"] = integers(None, 10)
         metrics["gradients"] = integers(gradients, 50)
+        metrics["flops"] = metrics["gradients"][:] * 1000.0
         metrics["bytes_up"] = integers(bytes_up, 4 * parameters)
         metrics["bytes_down"] = integers(bytes_down, 4 * parameters)
         metrics["density"] = np.asarray(density, np.float32)
@@ -116,6 +120,11 @@ def write_result(
         layout_group["layer"] = np.array(layers, np.int32)
         if masks is not None:
             file["masks/bits"] = np.packbits(np.asarray(masks, np.uint8), axis=1, bitorder="little")
+        if cross is not None:
+            file["cross/accuracy"] = np.asarray(cross, np.float32)
+        if new_clients is not None:
+            file["new_clients/client"] = np.asarray(new_clients[0], np.int32)
+            file["new_clients/accuracy_before"], file["new_clients/accuracy_after"] = new_clients[1:]
         file["clients/train_samples"] = counts.sum(axis=1)
         file["clients/test_samples"] = counts.sum(axis=1)
         for split in ("train", "test"):
@@ -177,8 +186,12 @@ def invent_run(
     participation: float = 1.0,
     ranks: int = 4,
     method=None,
+    new: int = 0,
 ) -> Path:
-    """A plausible run of METHODS[number]: saturating accuracies, client spread, bytes by what is shared, 4 ranks."""
+    """A plausible run of METHODS[number]: saturating accuracies, client spread, bytes by what is shared, 4 ranks.
+
+    With `new` > 0 so many last clients never take part, and there is a cross matrix.
+    """
     label, name, peak, tested_on, kind = method or METHODS[number]
     random = np.random.default_rng(100 + number)
     counts = shard_counts(clients)
@@ -189,7 +202,7 @@ def invent_run(
     accuracy = np.round(accuracy * 200) / 200
     participated = np.zeros((rounds, clients), np.uint8)
     for row in participated:
-        row[random.choice(clients, max(int(participation * clients), 1), replace=False)] = 1
+        row[random.choice(clients - new, max(int(participation * (clients - new)), 1), replace=False)] = 1
     evaluated = (np.arange(1, rounds + 1) % every == 0)[:, None] & (participated == 1)
     accuracy[~evaluated] = np.nan
     density = invent_density(kind, rounds, random)
@@ -216,9 +229,27 @@ def invent_run(
         masks=invent_masks(density[-1], counts, random),
         class_counts=counts,
         seconds=seconds,
+        cross=invent_cross(counts, accuracy[-1], peak, random) if new else None,
+        new_clients=invent_new_clients(clients, new, peak, random) if new else None,
     )
+
+
+def invent_cross(counts: np.ndarray, own: np.ndarray, peak: float, random) -> np.ndarray:
+    """(N, N) accuracies: high where the two clients hold the same classes."""
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    overlap = np.array([np.minimum(share, shares).sum(axis=1) for share in shares])
+    cross = np.clip(0.3 * peak + 0.7 * peak * overlap + random.normal(0, 0.03, overlap.shape), 0, 1)
+    known = np.flatnonzero(np.isfinite(own))
+    cross[known, known] = own[known]
+    return cross
+
+
+def invent_new_clients(clients: int, new: int, peak: float, random) -> tuple:
+    """Indices, accuracy before and after."""
+    before = np.clip(0.5 * peak + random.normal(0, 0.1, new), 0, 1)
+    return np.arange(clients - new, clients), before, np.clip(before + random.uniform(0.05, 0.3, new), 0, 1)
 
 
 if __name__ == "__main__":
     for index in range(int(sys.argv[2])):
-        invent_run(Path(sys.argv[1]) / f"{index:02d}", index, int(sys.argv[3]))
+        invent_run(Path(sys.argv[1]) / f"{index:02d}", index, int(sys.argv[3]), new=int(sys.argv[3]) // 6)

@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT / "analysis"), str(Path(__file__).parent)]
 
 import synthetic  # noqa: E402
 from fedselect_analysis import command, metrics, style, summary  # noqa: E402
-from fedselect_analysis.reading import ReportError, read_masks, read_run, read_runs  # noqa: E402
+from fedselect_analysis.reading import ReportError, read_cross, read_masks, read_run, read_runs  # noqa: E402
 
 NAN = float("nan")
 FIGURES = {
@@ -205,6 +205,36 @@ def test_full_report_is_one_file_without_references(tmp_path):
     assert page.count("<img") == len(FIGURES)
     assert "synthetic &lt;test&gt;" in page and str(tmp_path) not in page
     assert "most recent accuracy" in page
+
+
+def test_cross_matrix_and_new_clients(tmp_path):
+    for number in range(3):
+        synthetic.invent_run(tmp_path / str(number), number, clients=12, rounds=6, new=3 if number else 0)
+    done = run_report(tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert {path.stem for path in (tmp_path / "out/figures").iterdir()} == FIGURES | {"cross_accuracy", "new_clients"}
+    page = (tmp_path / "out/report.html").read_text()
+    assert "new clients, after training" in page and "most recent accuracy" not in page
+
+
+def test_new_clients_are_read(tmp_path):
+    cross = [[0.5, 0.1, 0.3], [0.2, 0.75, NAN], [0.1, 0.3, 0.25]]
+    synthetic.write_result(
+        tmp_path,
+        accuracy=[[0.5, 0.75, NAN]],
+        density=np.zeros((1, 3, 2)),
+        participated=[[1, 1, 0]],
+        masks=np.ones((3, 8)),
+        cross=cross,
+        new_clients=([2], [0.25], [0.5]),
+    )
+    run = read_run(tmp_path)
+    assert (run.taking_part, run.new_clients.tolist(), run.new_before.tolist(), run.new_after.tolist()) == (2, [2], [0.25], [0.5])
+    assert metrics.matrix_clients(run).tolist() == [0, 1]
+    assert run.flops == 2 * 50 * 1000
+    found = read_cross(run, np.array([0, 1, 2]))
+    assert metrics.off_diagonal_mean(found) == pytest.approx((0.1 + 0.3 + 0.2 + 0.1 + 0.3) / 5)
+    assert read_cross(run, np.array([0, 2])) == pytest.approx(np.array([[0.5, 0.3], [0.1, 0.25]]))
 
 
 def test_report_repeats_to_the_byte(tmp_path):

@@ -47,5 +47,23 @@ TEST(DrawCohort, IsADifferentSortedSetEveryRoundUnlessFixed) {
   for (const int count : times) EXPECT_NEAR(count, 50, 25);
 }
 
+TEST(DrawCohort, NewClientsNeverTakePart) {
+  const FederationConfig config{.participation = 0.5, .new_clients = 4};
+  std::set<int> seen;
+  for (int t = 0; t < 50; ++t) {
+    const auto cohort = draw_cohort(config, 9, 14, t);
+    EXPECT_EQ(cohort.size(), 5U);  // of ten
+    seen.insert(cohort.begin(), cohort.end());
+  }
+  EXPECT_EQ(seen.size(), 10U);
+  EXPECT_EQ(*seen.rbegin(), 9);
+}
+
+TEST(AssignShards, NewClientsAreSpreadApart) {
+  const std::vector<double> work{9, 1, 1, 9, 9};
+  EXPECT_EQ(assign_shards(work, 3, 2), (std::vector<int>{0, 1, 1, 0, 1}));
+  EXPECT_EQ(assign_shards(work, 5, 2), assign_shards(work, 2));
+}
+
 }  // namespace
 }  // namespace fedselect

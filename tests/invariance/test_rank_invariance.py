@@ -20,7 +20,7 @@ rounds = 4
 
 [data]
 path = "{data}"
-clients = 7
+clients = 8
 partition = "quantity"   # unequal sizes
 beta = 0.6
 min_samples = 6
@@ -37,9 +37,13 @@ grad_clip = 5.0
 
 [federation]
 participation = 0.6      # 4 of 7 clients
+new_clients = 1          # the eighth
 
 [evaluate]
 every = 2
+target = 0.3
+cross = true
+new_client_passes = 2
 """
 CASES = {
     "mlp-uniform": ("mlp", "uniform", "", ""),

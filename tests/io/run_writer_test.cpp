@@ -377,8 +377,9 @@ TEST(ResultFile, SameContentsGiveTheSameBytes) {
                        .manifest = "{}",
                        .seed = 1,
                        .tested_on = "after-local"},
-                      "data", rounds.size(), kClients, layout.size());
+                      "data", rounds.size(), kClients, federation.network);
     file.write_metrics(rounds, kClients, layout.tensors().size());
+    file.write_summary(rounds, federation.partition);
     file.write_layout(layout);
     file.write_clients(federation.partition, federation.data);
     file.write_timings(rounds, static_cast<std::size_t>(world().size()),

@@ -19,7 +19,7 @@ from program import run  # noqa: E402
 
 PAGE = (ROOT / "docs" / "result-format.md").read_text()
 TYPES = {"u8": "|u1", "i32": "<i4", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
-ROUNDS, CLIENTS, CLASSES, RANKS = 4, 7, 4, 2
+ROUNDS, CLIENTS, NEW, CLASSES, RANKS = 4, 7, 2, 4, 2
 CONFIG = f"""
 name = "format"
 seed = 3
@@ -36,9 +36,12 @@ hidden = 4
 [train]
 passes = 1
 [federation]
-participation = 0.6
+participation = 0.6      # 3 of 5 clients
+new_clients = {NEW}
 [evaluate]
 every = 2
+target = 0.2
+cross = true
 [output]
 client_models = true
 [[method]]
@@ -96,7 +99,7 @@ def shape_of(file, path, written):
     if written == "sum of samples":
         return (int(file[path.replace("partition", "clients").replace("indices", "samples")][:].sum()),)
     sizes = {
-        "R": ROUNDS, "N": CLIENTS, "C": CLASSES, "M": RANKS, "ceil": math.ceil,
+        "R": ROUNDS, "N": CLIENTS, "W": NEW, "C": CLASSES, "M": RANKS, "ceil": math.ceil,
         "T": len(file["layout/name"]), "S": len(file["layout/statistic_name"]), "P": len(file["timings/phase"]), "d": int(file.attrs["parameters"]),
     }
     sizes["D"] = sum(tensor.size for tensor in file["model"].values())
@@ -105,7 +108,7 @@ def shape_of(file, path, written):
 
 def test_table_was_understood():
     sets = documented()
-    assert len(sets) == 34, sorted(sets)
+    assert len(sets) == 54, sorted(sets)
     assert sets["/metrics/bytes_down"] == ("i64", "R, N")
     assert sets["/config"] == ("string", None)
 
@@ -144,12 +147,13 @@ def test_phases_are_the_listed_ones(result):
 
 def test_missing_values(result):
     took_part = result["metrics/participated"][:] == 1
-    assert (took_part.sum(axis=1) == 4).all()
+    assert (took_part.sum(axis=1) == 3).all() and not took_part[:, -NEW:].any()
     evaluated = np.array([t % 2 == 1 for t in range(ROUNDS)])
     accuracy = result["metrics/accuracy"][:]
-    assert np.isnan(accuracy[~evaluated]).all() and np.isfinite(accuracy[evaluated]).all()
+    assert np.isnan(accuracy[~evaluated]).all() and np.isfinite(accuracy[evaluated, :-NEW]).all()
+    assert np.isnan(accuracy[:, -NEW:]).all()
     assert (np.isfinite(result["metrics/loss"][:]) == took_part).all()
-    for name in ("samples", "gradients", "bytes_up", "bytes_down"):
+    for name in ("samples", "gradients", "flops", "bytes_up", "bytes_down"):
         assert ((result[f"metrics/{name}"][:] > 0) == took_part).all(), name
     after = result["metrics/accuracy_after"][:]
     assert (np.isfinite(after) == took_part & evaluated[:, None]).all()
@@ -160,9 +164,10 @@ def test_masks_agree_with_densities(result):
     masks = np.unpackbits(result["masks/bits"][:], axis=1, bitorder="little")
     assert not masks[:, d:].any()
     ends = np.cumsum(result["layout/size"][:])
-    density = result["metrics/density"][-1]
+    density = result["metrics/density"][-1, :-NEW]
     parts = np.split(masks[:, :d], ends[:-1], axis=1)
-    assert (density == np.stack([part.mean(axis=1) for part in parts], axis=1).astype(np.float32)).all()
+    found = np.stack([part.mean(axis=1) for part in parts], axis=1).astype(np.float32)
+    assert (density == found[:-NEW]).all() and not masks[-NEW:].any()
     assert 0 < density.max() < 1
 
 
@@ -174,6 +179,100 @@ def test_client_models_share_what_is_not_personal(result):
     models = result["client_models/values"][:, :d]
     assert (models[masks == 0] == np.broadcast_to(shared, models.shape)[masks == 0]).all()
     assert (models != shared).any()
+
+
+def test_summary_is_numpys(result):
+    samples = result["clients/test_samples"][:]
+    for t, accuracy in enumerate(result["metrics/accuracy"][:]):
+        tested = np.isfinite(accuracy)
+        values, found = np.sort(accuracy[tested]), {name: row[t] for name, row in result["summary"].items()}
+        if not len(values):
+            assert np.isnan(list(found.values())).all()
+            continue
+        wanted = {"mean": values.mean(), "mean_by_samples": np.average(accuracy[tested], weights=samples[tested]),
+                  "deviation": values.std(), "worst": values[0], "worst_decile": values[: math.ceil(len(values) / 10)].mean(),
+                  "jain": values.sum() ** 2 / (len(values) * (values**2).sum())}
+        wanted |= {f"percentile_{q}": np.percentile(values, q) for q in (10, 25, 50, 75, 90)}
+        assert found == pytest.approx(wanted, abs=1e-12)
+
+
+def test_cost_to_target(result):
+    mean = result["summary/mean"][:]
+    reached = np.flatnonzero(mean >= 0.2)
+    assert len(reached), "the case is empty: choose a lower target"
+    end = reached[0] + 1
+    assert result.attrs["rounds_to_target"] == end
+    assert result.attrs["bytes_to_target"] == sum(result[f"metrics/bytes_{way}"][:end].sum() for way in ("up", "down"))
+    assert result.attrs["gradients_to_target"] == result["metrics/gradients"][:end].sum()
+
+
+def test_flops(result):
+    # one sample through the mlp: 64 inputs, 4 hidden, CLASSES outputs; no gradient by the input
+    first, second = 2 * 64 * 4, 2 * 4 * CLASSES
+    assert result.attrs["forward_flops"] == first + second
+    assert result.attrs["training_flops"] == 2 * first + 3 * second
+    assert (result["metrics/flops"][:] == result["metrics/gradients"][:] * result.attrs["training_flops"]).all()
+
+
+def test_masks_are_compared(result):
+    d = int(result.attrs["parameters"])
+    masks = np.unpackbits(result["masks/bits"][:], axis=1, bitorder="little")[:, :d].astype(np.int64)
+    assert (result["masks/hamming"][:] == (masks[:, None] != masks).sum(axis=2)).all()
+    for t, part in enumerate(np.split(masks, np.cumsum(result["layout/size"][:])[:-1], axis=1)):
+        common, f = part @ part.T, part.mean(axis=1)
+        union = (part[:, None] | part).sum(axis=2)
+        with np.errstate(invalid="ignore"):
+            wanted = (common / union).astype(np.float32)
+            chance = np.outer(f, f) / (f[:, None] + f - np.outer(f, f))
+        assert np.array_equal(result["masks/iou"][t], wanted, equal_nan=True)
+        assert np.allclose(result["masks/chance_iou"][t], chance, rtol=1e-6, equal_nan=True)
+    assert 0 < np.nanmax(np.triu(result["masks/iou"][0], 1)) < 1
+
+
+def test_report_computes_the_same_iou(folder, result):
+    sys.path.insert(0, str(ROOT / "analysis"))
+    from fedselect_analysis import metrics, reading
+    run = reading.read_run(folder)
+    intersections = metrics.tensor_intersections(reading.read_masks(run, np.arange(CLIENTS)), run.tensor_sizes)
+    assert np.array_equal(metrics.iou(intersections).astype(np.float32), result["masks/iou"][:], equal_nan=True)
+
+
+def test_mask_changes(result):
+    # A mask only grows here, so what changed adds up to what is personal; and a client out of the cohort changes nothing.
+    changes = result["metrics/mask_changes"][:]
+    masks = np.unpackbits(result["masks/bits"][:], axis=1, bitorder="little")
+    assert (changes.sum(axis=0) == masks.sum(axis=1)).all() and changes.any()
+    assert not changes[result["metrics/participated"][:] == 0].any()
+    density = result["metrics/density"][:] * result["layout/size"][:]
+    own = density[-1].sum(axis=1) - density[-2].sum(axis=1)
+    known = result["metrics/participated"][-1] & result["metrics/participated"][-2] == 1
+    assert np.round(own[known]).astype(int).tolist() == changes[-1][known].tolist() and known.any()
+
+
+def test_cross_accuracy(result):
+    cross = result["cross/accuracy"][:]
+    last = result["metrics/accuracy"][-1].astype(np.float32)
+    assert (np.diagonal(cross)[:-NEW] == last[:-NEW]).all()
+    assert (np.diagonal(cross)[-NEW:] == result["new_clients/accuracy_before"][:].astype(np.float32)).all()
+    correct = cross * result["clients/test_samples"][:]
+    assert np.abs(correct - correct.round()).max() < 1e-4
+    assert len({row.tobytes() for row in cross}) > 2
+
+
+def test_new_clients(result):
+    assert result["new_clients/client"][:].tolist() == list(range(CLIENTS - NEW, CLIENTS))
+    before, after = (result[f"new_clients/accuracy_{when}"][:] for when in ("before", "after"))
+    assert ((before >= 0) & (after <= 1)).all() and (before != after).any()
+
+
+def test_too_many_new_clients_are_refused(folder, tmp_path):
+    done = run("run", folder / "config.toml", "--out", tmp_path, "--set", f"federation.new_clients={CLIENTS}", check=False)
+    assert done.returncode == 2 and f"federation.new_clients = {CLIENTS}" in done.stderr
+    config = tmp_path / "config.toml"
+    text = (folder / "config.toml").read_text().replace(f"new_clients = {NEW}", f"new_clients = {CLIENTS}")
+    config.write_text(text)
+    line = 1 + text.split("new_clients")[0].count("\n")
+    assert f"{config}:{line}:" in run("run", config, "--out", tmp_path, check=False).stderr
 
 
 def test_partition_is_one(result):

@@ -9,6 +9,7 @@ import torch
 class Comparison:
     weights: float  # largest norm-wise relative difference over the tensors of the global and of the clients' models
     where: str  # of which tensor
+    left_out: float  # share of the parameters that this comparison leaves out, being near a cutoff
     moved: float  # how far training moved the weights, in the same measure
     explained: int  # mask bits that differ, near a cutoff
     unexplained: int
@@ -35,13 +36,17 @@ def models(method):
     return found
 
 
+def clear_of_cutoffs(method, tensor):
+    """Which indices were never near a cutoff, for any client."""
+    return ~torch.stack([window.near[tensor] for window in method.window]).any(0).flatten()
+
+
 def largest_difference(found, method):
     """The largest norm-wise relative difference of a tensor from the reference's, and of which. Left out are indices that
     were near a cutoff: whether such a one is a client's own or a mean may hang on rounding."""
     errors = []
     for name, expected in models(method).items():
-        tensor = name.split()[-1]
-        clear = ~torch.stack([window.near[tensor] for window in method.window]).any(0).flatten()
+        clear = clear_of_cutoffs(method, name.split()[-1])
         errors.append((relative(found[name].flatten() * clear, expected.flatten() * clear), name))
     return max(errors)
 
@@ -76,7 +81,9 @@ def compare(runs):
     bits = [differing_bits(ours.masks[k], method, k) for k in took_part]
     explained, unexplained = (sum(column) for column in zip(*bits))
     ones = sum(int(flat(method.mask[k], names).sum()) for k in took_part)
-    return Comparison(weights, where, moved, explained, unexplained, ones, *compare_records(ours, method, records, 4 * explained))
+    left_out = 1 - sum(int(clear_of_cutoffs(method, name).sum()) for name in names) / method.network.size
+    differences = compare_records(ours, method, records, 4 * explained)
+    return Comparison(weights, where, left_out, moved, explained, unexplained, ones, *differences)
 
 
 def compare_records(ours, method, records, bytes_of_masks):
@@ -89,6 +96,9 @@ def compare_records(ours, method, records, bytes_of_masks):
                 differences.append(f"round {t} client {k}: accuracy is missing")
             if tested == tested and k in record.accuracy:
                 images = max(images, abs(tested - record.accuracy[k]) * len(client.test_y))
+            loss = float(ours.metrics["loss"][t, k])
+            if k in record.loss and not abs(loss - record.loss[k]) <= 1e-3 * record.loss[k]:
+                differences.append(f"round {t} client {k}: loss is {loss}, reference {record.loss[k]}")
             for name in ("gradients", "bytes_up", "bytes_down"):
                 expected, got = getattr(record, name).get(k, 0), int(ours.metrics[name][t, k])
                 if abs(expected - got) > (bytes_of_masks if name != "gradients" else 0):

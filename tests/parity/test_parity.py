@@ -14,7 +14,7 @@ from compare import compare, unlike  # noqa: E402
 from conftest import ROWS  # noqa: E402
 
 torch.set_num_threads(1)
-SEEDS = (13, 14, 15, 16, 17, 18)  # of initial values; the next one is for a case that rounding decides
+SEEDS = (19, 23, 16, 17, 18, 21, 15, 22, 13, 24)  # of initial values; the next one is for a case that rounding decides
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,7 @@ def test_case(name, files, tmp_path):
             break
 
     assert found.moved > 100 * case.tolerance, "the case trains too little to show anything"
+    assert found.left_out < 0.05, "too much is left out of the comparison"
     assert found.unexplained == 0
     assert found.explained == 0 or not case.exact_masks
     assert found.weights < case.tolerance, found.where

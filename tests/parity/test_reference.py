@@ -18,7 +18,7 @@ from reference.optimizers import LocalOptimizer, Server  # noqa: E402
 
 class OneParameter:
     parameters, statistics, names, size = ["w"], [], ["w"], 1
-    layers, norms = {"layer": ["w"]}, set()
+    layers, norms = {"layer": ["w"]}, []
 
     def head(self):
         return "layer"

@@ -39,7 +39,7 @@ def draw_mean(ax, run: Run, look: Look, x: np.ndarray, number: int) -> tuple[flo
 
 def stale_note(runs: list[Run]) -> str:
     """Says how accuracy is carried on where some round tested only a part of the clients."""
-    if all((run.cohort == run.clients).all() for run in runs):
+    if all((run.cohort == run.taking_part).all() for run in runs):
         return ""
     return " A client outside the cohort counts with its most recent accuracy."
 

@@ -128,17 +128,16 @@ def overlaps(runs: list[Run]) -> list[MaskOverlap]:
     """Compares final masks of every run that has masks which split tensors, of two clients at least."""
     result = []
     for run in runs:
-        if run.has_masks and run.has_partial_tensors and run.clients > 1:
+        if run.has_masks and run.has_partial_tensors and run.taking_part > 1:
             clients = metrics.matrix_clients(run)
             names, groups = metrics.tensor_groups(run, MAX_ROWS)
             result.append(metrics.mask_overlap(run, read_masks(run, clients), clients, names, groups))
     return result
 
 
-def class_order(overlap: MaskOverlap) -> np.ndarray:
-    """Order of the compared clients in which those with the same classes stand together."""
-    present = overlap.run.class_counts[overlap.clients] > 0
-    return np.lexsort(~present.T[::-1])  # the last key, class 0, counts most
+def class_order(counts: np.ndarray) -> np.ndarray:
+    """Order of clients, given their (S, C) sample counts, in which those with the same classes stand together."""
+    return np.lexsort(~(counts > 0).T[::-1])  # the last key, class 0, counts most
 
 
 def iou_matrices(found: list[MaskOverlap], looks: dict[str, Look]) -> Section:
@@ -155,7 +154,7 @@ def iou_matrices(found: list[MaskOverlap], looks: dict[str, Look]) -> Section:
     norm = CenteredNorm(0, max(largest, 0.005))
     image = None
     for ax, overlap, matrix in zip(axes, found, excess):
-        order = class_order(overlap)
+        order = class_order(overlap.run.class_counts[overlap.clients])
         shown = matrix[np.ix_(order, order)].copy()
         np.fill_diagonal(shown, np.nan)
         colors = plt.get_cmap(style.DIVERGING).copy()

@@ -134,13 +134,18 @@ class PerFedAvg(Method):
     defaults = dict(inner_lr=0.01)
 
     def adapted(self, trainer, theta, batch):
-        return plus(theta, -self.keys["inner_lr"], trainer.gradient(theta, *batch))
+        """One step of plain SGD away, clipped and with weight decay as every step."""
+        ahead, optimizer = copy(theta), dataclasses.replace(trainer.optimizer, kind="sgd", momentum=0.0)
+        optimizer.start(ahead)
+        optimizer.step(ahead, trainer.gradient(ahead, *batch), self.keys["inner_lr"])
+        return ahead
 
     def train(self, t, k, trainer, theta):
         for _ in range(self.passes):
             for first, second in pairs(trainer.batches):
                 ahead = self.adapted(trainer, theta, first)
                 trainer.optimizer.step(theta, trainer.gradient(ahead, *second), trainer.lr)
+                theta.update({name: ahead[name] for name in self.network.statistics})  # both batches move them
 
     def tested(self, t, k):
         trainer = self.trainer(t, k)
@@ -172,6 +177,7 @@ class Apfl(Method):
             for x, y in trainer.batches:
                 mixture = mix(a, v, w_k)
                 at_mixture = trainer.gradient(mixture, x, y)
+                v.update({name: mixture[name] for name in self.network.statistics})  # v keeps what the mixture saw
                 at_w = trainer.gradient(w_k, x, y)
                 if first:
                     slope = dot(minus(v, {n: w_k[n] for n in parameters}), at_mixture)

@@ -37,6 +37,9 @@ class FedSelectLtn(FedSelectMethod):
     defaults = dict(rate=0.5, iterations=5, rewind=True, scope="tensor", norm_statistics="local",
                     alternation="interleaved", evaluate_at="after-local")
 
+    def searches(self):
+        return self.keys["iterations"] > 1  # else the mask is all ones
+
     def train(self, t, k, trainer, theta):
         names = self.network.parameters
         origin = dict(theta)

@@ -18,14 +18,14 @@ class Network:
         self._variables = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         # Layers with parameters, from the input on: each a list of its tensors' names, running statistics included.
         self.layers = {}
-        self.norms = set()
+        self.norms = []
         for layer, inner in module.named_modules():
             own = [f"{layer}.{n}" for n, _ in (*inner.named_parameters(recurse=False), *inner.named_buffers(recurse=False))]
             own = [n for n in own if n in self.names]
             if own:
                 self.layers[layer] = own
                 if isinstance(inner, nn.modules.batchnorm._NormBase) or isinstance(inner, nn.GroupNorm):
-                    self.norms.add(layer)
+                    self.norms.append(layer)
 
         self.module.get_submodule(self.head()).register_forward_pre_hook(self._remember_features)
 

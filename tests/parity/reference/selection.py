@@ -42,11 +42,14 @@ class Window:
         self.near = {name: torch.zeros(t.shape, dtype=torch.bool) for name, t in like.items()}
 
     def add(self, values, free, chosen, group):
-        """The cutoff lies between the last value that is chosen and the first that is not."""
+        """The cutoff lies between the smallest value that is chosen and the largest that is not. Near it is what would have
+        to change by no more than the window to go to the other side. A change of 0 is exact, so never near."""
         inside, outside = values[free & chosen], values[free & ~chosen]
         near = torch.zeros_like(free)
-        for cutoff in ([inside.min()] if len(inside) else []) + ([outside.max()] if len(outside) else []):
-            near |= free & ((values - cutoff).abs() <= WINDOW * cutoff)
+        if len(inside) and len(outside):
+            near |= free & chosen & (values <= outside.max() * (1 + WINDOW))
+            near |= free & ~chosen & (values >= inside.min() * (1 - WINDOW))
+            near &= values > 0
         for name, part in parted(near, self.near, group).items():
             self.near[name] |= part
 

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fed/record.hpp"
+
+namespace fedselect {
+
+/// How accuracy is spread over clients. NaN where no client has one. Source: algorithms.md,
+/// section 6.
+struct AccuracySummary {
+  static constexpr double kNone = ClientRecord::kNone;
+
+  double mean = kNone;             ///< every client counts the same
+  double mean_by_samples = kNone;  ///< weighted by test samples: correct / samples over all clients
+  double deviation = kNone;        ///< standard deviation of the population
+  double worst = kNone;
+  double percentile_10 = kNone;  ///< linear between order statistics: that number (n - 1) q from 0
+  double percentile_25 = kNone;
+  double percentile_50 = kNone;
+  double percentile_75 = kNone;
+  double percentile_90 = kNone;
+  double worst_decile = kNone;  ///< mean of the lowest ceil(n / 10)
+  double jain = kNone;          ///< Jain's index (sum a)^2 / (n sum a^2); 1: all equal, all 0 too
+};
+
+/// The summary of the accuracies that are finite; `samples`: test samples, one entry an accuracy.
+AccuracySummary summarize(std::span<const double> accuracy, std::span<const std::int64_t> samples);
+
+/// What had been spent when the mean accuracy of a round's tested clients reached a target.
+struct CostToTarget {
+  std::int64_t rounds = -1;  ///< -1: never
+  std::int64_t bytes = -1;   ///< up and down, of all clients
+  std::int64_t gradients = -1;
+};
+
+/// `rounds` from the first on, as gather_round() leaves them on the root.
+CostToTarget cost_to_target(const std::vector<RoundRecord>& rounds, double target);
+
+}  // namespace fedselect
