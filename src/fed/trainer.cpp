@@ -331,7 +331,7 @@ void Trainer::look_through(const Split& split, std::span<const int> owners, cons
 }
 
 std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
-                                         const Samples& part) {
+                                        const Samples& part) {
   const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
   std::fill(tested_.begin(), tested_.end(), Tally{});
   look_through(split, owners, part, [&](const ops::Group& group) {
