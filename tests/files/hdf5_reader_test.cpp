@@ -33,7 +33,7 @@ std::vector<std::int32_t> table(std::size_t rows = kRows) {
 void write_sample(const fs::path& path, std::size_t rows = kRows) {
   File file(path);
   file.set_attribute("format", "sample");
-  file.set_attribute("version", 3);
+  file.set_attribute("version", std::int64_t{3});
   file.write<float>("/numbers/floats", {1.5F, -0.0F, std::numeric_limits<float>::infinity()});
   file.write<double>("/numbers/doubles", {1.5, std::nan(""), 1e300});
   file.write<std::uint8_t>("/numbers/bytes", {0, 1, 255});
