@@ -202,5 +202,5 @@ def draw(key: str, cells: dict[str, dict[str, Cell]], labels: list[str]):
     ax.set_xlabel("mean test accuracy over clients, % (line: range over seeds)")
     ax.grid(axis="x", alpha=0.3)
     if key:
-        ax.legend(loc="lower left", fontsize=8)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=min(len(cells), 6), fontsize=8)
     return figure

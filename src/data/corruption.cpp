@@ -157,7 +157,8 @@ void blur_gaussian(Image& image, int severity) {
   constexpr Severities<double> kSigma{0.4, 0.6, 0.7, 0.8, 1};
   constexpr double kTruncate = 4;  // of sigma
   const double sigma = kSigma[static_cast<std::size_t>(severity - 1)];
-  const auto weights = gaussian_weights(sigma, static_cast<int>(kTruncate * sigma + 0.5));
+  const auto weights =
+      gaussian_weights(sigma, static_cast<int>(std::trunc(kTruncate * sigma + 0.5)));
   const std::size_t row = image.width * image.channels;
   blur_axis(image, weights, image.height, row,
             [&](std::size_t n, std::size_t i) { return i * row + n; });
@@ -188,7 +189,9 @@ Lens make_lens(double radius, double sigma) {
           if (inside(y + dy, x + dx))
             sum += static_cast<float>(smooth[dy == 0 ? 0 : 1]) *
                    static_cast<float>(smooth[dx == 0 ? 0 : 1]) / pixels;
-      lens[static_cast<std::size_t>(y + kLensReach)][static_cast<std::size_t>(x + kLensReach)] =
+      const int row = y + kLensReach;
+      const int column = x + kLensReach;
+      lens[static_cast<std::size_t>(row)][static_cast<std::size_t>(column)] =
           static_cast<double>(sum);
     }
   return lens;

@@ -234,7 +234,8 @@ void measure_pixels(Dataset& dataset) {
     }
   dataset.mean.clear();
   dataset.deviation.clear();
-  const auto count = static_cast<double>(n / channels);
+  const std::size_t pixels_a_channel = n / channels;
+  const auto count = static_cast<double>(pixels_a_channel);
   for (std::size_t c = 0; c < channels; ++c) {
     const double mean = static_cast<double>(sum[c]) / count;
     const double variance = static_cast<double>(squares[c]) / count - mean * mean;

@@ -29,8 +29,8 @@ std::vector<Tap> make_taps(int from, int to, Filter filter) {
   std::vector<Tap> taps;
   for (int i = 0; i < to; ++i) {
     const double center = (i + 0.5) * scale;
-    const int first = std::max(static_cast<int>(center - support + 0.5), 0);
-    const int end = std::min(static_cast<int>(center + support + 0.5), from);
+    const int first = std::max(static_cast<int>(std::trunc(center - support + 0.5)), 0);
+    const int end = std::min(static_cast<int>(std::trunc(center + support + 0.5)), from);
     std::vector<double> weights;
     double sum = 0;
     for (int x = first; x < end; ++x) {
@@ -39,7 +39,8 @@ std::vector<Tap> make_taps(int from, int to, Filter filter) {
     }
     Tap tap{first, {}};
     for (const double weight : weights)
-      tap.weights.push_back(static_cast<std::int32_t>(0.5 + weight / sum * (1 << kFractionBits)));
+      tap.weights.push_back(
+          static_cast<std::int32_t>(std::trunc(0.5 + weight / sum * (1 << kFractionBits))));
     taps.push_back(std::move(tap));
   }
   return taps;

@@ -45,7 +45,7 @@ std::string runs_within(const fs::path& run) {
 }
 
 fs::path find_result(const fs::path& run) {
-  const fs::path path = run / "result.h5";
+  fs::path path = run / "result.h5";
   std::error_code error;
   if (fs::exists(path, error)) return path;
   if (const auto within = runs_within(run); !within.empty())

@@ -92,7 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
                 {"a.toml:1:1: lr: unknown key; did you mean train.lr?"}},
         Mistake{"key_like_none",
                 with_method("[federation]\nzzzzzz = 3"),
-                {"a.toml:2:1: federation.zzzzzz: unknown key (there are participation, sampling, new_clients)"}},
+                {"a.toml:2:1: federation.zzzzzz: unknown key (there are participation, sampling, "
+                 "new_clients)"}},
         Mistake{"key_of_method",
                 "[[method]]\nname = \"fedselect\"\nrates = 1",
                 {"a.toml:3:1: method.fedselect.rates: unknown key; did you mean "

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -89,7 +90,7 @@ Files split(const std::vector<ImageFile>& all, double fraction) {
   Files files;
   for (const auto& [name, images] : classes) {
     const auto n = images.size();
-    const auto test = static_cast<std::size_t>(static_cast<double>(n) * fraction + 0.5);
+    const auto test = static_cast<std::size_t>(std::trunc(static_cast<double>(n) * fraction + 0.5));
     for (std::size_t i = 0; i < n; ++i)
       files[(i + 1) * test / n > i * test / n ? 1 : 0].push_back(*images[i]);
   }
