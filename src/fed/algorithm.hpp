@@ -10,6 +10,7 @@
 
 #include "base/fields.hpp"
 #include "fed/client_group.hpp"
+#include "fed/messages.hpp"
 #include "fed/server.hpp"
 #include "fed/trainer.hpp"
 
@@ -56,6 +57,10 @@ class Algorithm {
   virtual void client_step(ClientGroup& clients, Trainer& trainer, std::int64_t passes) const = 0;
   /// The server's part. `cohort_share`: the fraction of all clients that the cohort is.
   virtual void merge(Server& server, double /*cohort_share*/) const { server.take_mean(); }
+
+  /// The server's part after merge, if clients sent messages: what it tells them all and with what
+  /// it replaces personal values. Every rank calls it with the same messages.
+  virtual void answer(const Messages& /*messages*/, const Answer& /*answer*/) const {}
 
   /// What a user should know before a run of so many rounds begins; empty: nothing.
   virtual std::string caveat(std::int64_t /*rounds*/) const { return {}; }

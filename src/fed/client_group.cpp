@@ -1,6 +1,7 @@
 #include "fed/client_group.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -21,7 +22,8 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       gradient_(ops, capacity, layout.padded_size()),
       mask_(ops, capacity, layout.words()),
       next_mask_(ops, capacity, layout.words()),
-      eligible_(ops, capacity, layout.words()) {
+      eligible_(ops, capacity, layout.words()),
+      message_size_(belongings.message) {
   for (const VectorKind kind : belongings.vectors)
     vectors_.push_back({kind, {ops, capacity, layout.padded_size()}});
   for (int i = 0; i < belongings.contributions; ++i)
@@ -29,6 +31,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
   const auto n = static_cast<std::size_t>(capacity);
   first_scalars_ = belongings.scalars;
   scalars_.assign(belongings.scalars.size(), std::vector<double>(n));
+  messages_.resize(n * message_size_);
   rule_.resize(n);
   magnitudes_.resize(n);
   for (auto& factors : factors_) factors.resize(n);
@@ -58,6 +61,7 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   store_ = &store;
   broadcast_ = broadcast;
   start_present_ = false;
+  std::fill(messages_.begin(), messages_.end(), 0.0F);
   for (auto& vector : vectors_) vector.present = vector.changed = false;
   fetch(theta_);
   recount();
@@ -154,10 +158,20 @@ void ClientGroup::personalize_first(const MaskPtr& mask) {
 
 void ClientGroup::check_divergence() {
   ops_.largest_magnitude(active(), layout_.padded_size(), parameters(), magnitudes_);
-  for (int g = 0; g < size(); ++g)
-    if (!diverged(g) &&
-        magnitudes_[static_cast<std::size_t>(g)] >= ops::FixedPoint::kMagnitudeLimit)
+  for (int g = 0; g < size(); ++g) {
+    if (diverged(g)) continue;
+    const auto told = message(g);
+    if (magnitudes_[static_cast<std::size_t>(g)] >= ops::FixedPoint::kMagnitudeLimit ||
+        !std::all_of(told.begin(), told.end(), [](float value) { return std::isfinite(value); }))
       mark_diverged(g);
+  }
+}
+
+void ClientGroup::read_personal(int g, std::span<float> values) {
+  std::vector<std::size_t> counts(clients_.size());
+  ops_.pack(active(), layout_.padded_size(), parameters(), mask(), gradient(), counts);
+  const auto present = std::min(values.size(), counts[static_cast<std::size_t>(g)]);
+  gradient_.download(ops_, g, values.first(present));
 }
 
 void ClientGroup::rewind() {

@@ -31,6 +31,10 @@ struct Belongings {
   std::vector<VectorKind> vectors{};
   std::vector<double> scalars{};  ///< kept numbers: what they are before the client's first round
   int contributions = 0;          ///< vectors that the server receives the mean of
+  // Floats that are neither parameters nor vectors, and what Algorithm::answer makes of them.
+  std::size_t message = 0;  ///< what each client of a cohort tells the server
+  std::size_t notice = 0;   ///< what the server tells everyone, zeros at first
+  std::size_t reply = 0;    ///< personal values with which it answers each message
 };
 
 /// What `grow_mask` takes.
@@ -46,15 +50,17 @@ struct Growth {
 /// One parameter vector in the device's memory, padded: the global model.
 using ParameterVector = ops::DeviceArray<float>;
 
-/// What the server sends: the global model, and the vectors that the server keeps.
+/// What the server sends: the global model, the vectors that the server keeps, and its notice.
 struct Broadcast {
   Broadcast() = default;
   Broadcast(const ParameterVector& global,  // NOLINT(google-explicit-constructor)
-            std::span<const ParameterVector> server_vectors = {})
-      : model(&global), vectors(server_vectors) {}
+            std::span<const ParameterVector> server_vectors = {},
+            ops::ConstValues server_notice = {})
+      : model(&global), vectors(server_vectors), notice(server_notice) {}
 
   const ParameterVector* model = nullptr;
   std::span<const ParameterVector> vectors;
+  ops::ConstValues notice;  ///< Belongings::notice floats, one copy for all clients
 };
 
 /// Clients trained side by side on one device: parameters, masks and the verbs of the method kit.
@@ -135,6 +141,14 @@ class ClientGroup {
   ops::ConstValues server_vector(std::size_t index) const {
     return {broadcast_.vectors[index].of(0), 0};
   }
+  /// The server's notice: the same for all clients.
+  ops::ConstValues notice() const { return broadcast_.notice; }
+  /// What the g-th client tells the server, in host memory; zeros when the round begins.
+  std::span<float> message(int g) {
+    return std::span(messages_).subspan(static_cast<std::size_t>(g) * message_size_, message_size_);
+  }
+  /// The g-th client's present personal values, in index order, as many as `values` has room for.
+  void read_personal(int g, std::span<float> values);
   /// What the clients add to the server's sum number `index`; write all parameters of it.
   ops::Values contribution(std::size_t index) const { return contributions_[index].view(); }
 
@@ -157,11 +171,11 @@ class ClientGroup {
   /// Whether the g-th client searched its mask in this round, by its own data. A mask that its
   /// method fixes is not searched: the server knows it.
   bool mask_searched(int g) const { return mask_searched_[static_cast<std::size_t>(g)] != 0; }
-  /// A client diverged if its loss stopped being finite, or one of its parameters or statistics
-  /// reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
+  /// A client diverged if its loss or its message stopped being finite, or one of its parameters or
+  /// statistics reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
   bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
   void mark_diverged(int g) { active_[static_cast<std::size_t>(g)] = 0; }
-  /// Marks the clients that diverged by their parameters.
+  /// Marks the clients that diverged by their parameters or messages.
   void check_divergence();
   /// Statistics of the g-th client that are personal.
   std::int64_t personal_statistics(int g) const;
@@ -204,6 +218,8 @@ class ClientGroup {
   std::vector<double> first_scalars_;  ///< of a client that never took part
   std::vector<std::vector<double>> scalars_;
   std::vector<ops::DeviceArray<float>> contributions_;
+  std::size_t message_size_;
+  std::vector<float> messages_;         ///< one after another
   const ClientStore* store_ = nullptr;  ///< from which the group was loaded
   Broadcast broadcast_;                 ///< with which it was loaded
   std::vector<MaskPtr>

@@ -40,6 +40,7 @@ std::unique_ptr<Algorithm> make_fedbabu();
 std::unique_ptr<Algorithm> make_fedbn();
 std::unique_ptr<Algorithm> make_fedalt();
 std::unique_ptr<Algorithm> make_fedsim();
+std::unique_ptr<Algorithm> make_fedpac();
 std::unique_ptr<Algorithm> make_lotteryfl();
 std::unique_ptr<Algorithm> make_sub_fedavg();
 

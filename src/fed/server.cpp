@@ -23,16 +23,17 @@ const ops::Group kServer{kOne};
 }  // namespace
 
 Server::Server(ops::Ops& ops, const ParameterLayout& layout, const ServerConfig& config,
-               std::span<const float> initial, int vectors, int contributions)
+               std::span<const float> initial, int vectors, const Belongings& belongings)
     : ops_(ops),
       layout_(layout),
       config_(config),
       model_(ops, 1, layout.padded_size()),
+      notice_(ops, 1, belongings.notice),
       sum_(ops, layout, layout.padded_size()),
       optimizer_(ops, optimizer_of(config), 1, layout.padded_size()) {
   model_.upload(ops_, 0, initial);
   for (int i = 0; i < vectors; ++i) vectors_.emplace_back(ops, 1, layout.padded_size());
-  for (int i = 0; i < contributions; ++i)
+  for (int i = 0; i < belongings.contributions; ++i)
     contributions_.emplace_back(ops, layout, layout.parameter_span());
 }
 

@@ -17,14 +17,15 @@ namespace fedselect {
 class Server {
  public:
   /// `vectors`: how many whole vectors the server keeps and sends beside the model, zero at first.
-  /// `contributions`: how many vectors it receives from each client beside the model.
+  /// `belongings`: what it receives from each client beside the model, and the length of its
+  /// notice.
   Server(ops::Ops& ops, const ParameterLayout& layout, const ServerConfig& config,
-         std::span<const float> initial, int vectors, int contributions);
+         std::span<const float> initial, int vectors, const Belongings& belongings);
 
   // The round calls these
 
   /// What clients receive. Valid until the server is gone; its content until the next merge.
-  Broadcast broadcast() const { return {model_, vectors_}; }
+  Broadcast broadcast() const { return {model_, vectors_, {notice_.view()[0], 0}}; }
   const ParameterVector& model() const { return model_; }
   /// Empties the sums for a cohort of this total weight.
   void begin_round(std::uint64_t total_weight);
@@ -33,6 +34,8 @@ class Server {
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights);
   /// Collective: the sums over all ranks.
   void all_reduce(Communicator& comm);
+  /// What clients are told from now on.
+  void post(std::span<const float> notice) { notice_.upload(ops_, 0, notice); }
 
   // The kit: verbs for Algorithm::merge
 
@@ -54,6 +57,7 @@ class Server {
   ServerConfig config_;
   ParameterVector model_;
   std::vector<ParameterVector> vectors_;
+  ops::DeviceArray<float> notice_;
   SharedSum sum_;
   std::vector<SharedSum> contributions_;
   ParameterVector mean_;  ///< allocated on first use

@@ -58,7 +58,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
       server_(ops, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
-              algorithm.belongings().contributions),
+              algorithm.belongings()),
       group_(ops, layout_, kGroup, algorithm.belongings(), first_model(setup, network), clock_),
       trainer_(ops, network,
                {.train = setup_.train,
@@ -80,6 +80,7 @@ RoundRecord Simulation::round(int t) {
   const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
   const auto clients = mine(cohort);
 
+  Messages messages(algorithm_.belongings().message);
   server_.begin_round(total_weight(cohort));
   for_each_group(clients, [&](std::span<const int> ids) {
     group_.load(store_, ids, server_.broadcast(), t);
@@ -89,6 +90,7 @@ RoundRecord Simulation::round(int t) {
     train(t);
     if (record.evaluated) test_after(records);
     aggregate();
+    collect(messages);
     group_.save(store_);
     count_mask_changes(records, masks_before);
     account(records);
@@ -104,6 +106,7 @@ RoundRecord Simulation::round(int t) {
                      static_cast<double>(cohort.size()) /
                          static_cast<double>(setup_.federation.taking_part(partition_.clients())));
   }
+  if (algorithm_.belongings().message > 0) answer(messages);
   adopt_masks(clients, t);
   if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
   if (t + 1 == setup_.rounds) test_finally();
@@ -196,6 +199,7 @@ void Simulation::test_after(std::vector<ClientRecord>& records) {
 
 void Simulation::account(std::vector<ClientRecord>& records) const {
   const auto parameters = static_cast<std::int64_t>(layout_.size());
+  const Belongings belongings = algorithm_.belongings();
   for (int g = 0; g < group_.size(); ++g) {
     ClientRecord& record = records[static_cast<std::size_t>(g)];
     const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
@@ -205,13 +209,41 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
+    const auto message = static_cast<std::int64_t>(belongings.message);
+    const auto told = static_cast<std::int64_t>(belongings.notice + belongings.reply);
     record.flops = static_cast<double>(tally.samples) * training_flops_;
     record.bytes_up =
-        kBytesPerValue * (shared + algorithm_.belongings().contributions * parameters) +
+        kBytesPerValue * (shared + belongings.contributions * parameters + message) +
         (group_.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
-    record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters);
+    record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters + told);
     if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }
+}
+
+void Simulation::collect(Messages& messages) {
+  for (int g = 0; g < group_.size(); ++g)
+    if (!group_.diverged(g))
+      messages.add(group_.clients()[static_cast<std::size_t>(g)], group_.message(g));
+}
+
+/// Collective. `mine`: what the clients of the cohort that this rank hosts said.
+void Simulation::answer(const Messages& mine) {
+  const Messages messages = [&] {
+    const PhaseClock::Scope timed(clock_, Phase::communicate);
+    return share_messages(comm_, mine);
+  }();
+  if (messages.count() == 0) return;
+  const PhaseClock::Scope timed(clock_, Phase::aggregate);
+  std::vector<float> notice(algorithm_.belongings().notice);
+  Answer reply{.notice = notice, .personal = {}};
+  for (std::size_t i = 0; i < messages.count(); ++i) {
+    const int client = messages.client(i);
+    const bool hosted = rank_of_[static_cast<std::size_t>(client)] == comm_.rank();
+    reply.personal.push_back(hosted ? std::span(store_.state(client).personal)
+                                    : std::span<float>());
+  }
+  algorithm_.answer(messages, reply);
+  server_.post(notice);
 }
 
 void Simulation::adopt_masks(const std::vector<int>& clients, int t) {

@@ -72,6 +72,8 @@ class Simulation {
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
   void aggregate();
+  void collect(Messages& messages);
+  void answer(const Messages& mine);
   void adopt_masks(const std::vector<int>& clients, int t);
   void count_mask_changes(std::vector<ClientRecord>& records,
                           std::span<const MaskPtr> before) const;

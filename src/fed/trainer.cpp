@@ -57,6 +57,7 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   norms_.resize(n);
   correct_.resize(n);
   scale_.assign(n, 1.0F);
+  pull_.resize(n);
   steps_.resize(n);
   training_.resize(n);
   tested_.resize(n);
@@ -84,12 +85,16 @@ void Trainer::passes(std::int64_t n, Scope scope) {
     step.gradient();
     step.descend();
   };
+  passes(n, scope, kStep);
+}
+
+void Trainer::passes(std::int64_t n, Scope scope, const StepRule& rule) {
   static const StepRule kLook = [](LocalStep& step) { step.look(); };
   const PhaseClock::Scope timed(clients_.clock(), phase_);
   const bool trains = plan(scope);
   for (std::int64_t i = 0; i < n; ++i) {
     const int pass = next_pass_++;  // a skipped pass keeps its number: others draw the same orders
-    if (trains || network_.has_statistics()) run_pass(pass, scope, trains ? kStep : kLook, 1);
+    if (trains || network_.has_statistics()) run_pass(pass, scope, trains ? rule : kLook, 1);
   }
 }
 
@@ -222,12 +227,12 @@ void Trainer::take_training_batch(int step, int ahead) {
   std::swap(taken_, batch_samples_);
 }
 
-void Trainer::learn(int step, int ahead) {
+void Trainer::learn(int step, int ahead, const FeaturePull& pull) {
   take_training_batch(step, ahead);
   const ops::Group group = batch_group();
   activations_.forward(group, clients_.parameters(), Mode::training);
   activations_.backward(group, clients_.parameters(), wanted_, clients_.gradient(), losses_,
-                        correct_);
+                        correct_, pull);
   for (std::size_t g = 0; g < used(); ++g) {
     if (group.samples[g] == 0) continue;
     training_[g].loss += losses_[g];
@@ -266,6 +271,16 @@ void LocalStep::look() {
 
 void LocalStep::gradient(int ahead) { trainer_.learn(batch_, ahead); }
 
+void LocalStep::aligned_gradient(double lambda, ops::ConstValues targets) {
+  trainer_.count_batch(trainer_.train_, trainer_.clients_.clients(), batch_,
+                       static_cast<int>(trainer_.setup_.train.batch));
+  const auto features = static_cast<double>(trainer_.network_.features());
+  for (std::size_t g = 0; g < trainer_.used(); ++g)
+    trainer_.pull_[g] =
+        static_cast<float>(2 * lambda / (features * std::max(trainer_.batch_samples_[g], 1)));
+  trainer_.learn(batch_, 0, {targets, trainer_.pull_});
+}
+
 void LocalStep::descend() { descend(trainer_.clients_.parameters(), 0); }
 
 void LocalStep::descend(ops::Values target, std::size_t slot) {
@@ -299,10 +314,30 @@ std::vector<double> Trainer::validate() {
   return accuracy;
 }
 
-std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
-                                        const Samples& part) {
-  const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
-  std::fill(tested_.begin(), tested_.end(), Tally{});
+std::vector<ClassFeatures> Trainer::class_features() {
+  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  const auto classes = static_cast<std::size_t>(network_.classes());
+  const std::size_t size = classes * ClassFeatures::row(network_.features());
+  if (class_sums_.empty()) class_sums_ = {ops_, static_cast<int>(training_.size()), size};
+  for (int g = 0; g < clients_.size(); ++g) ops_.zero(class_sums_.of(g), size * sizeof(double));
+  look_through(train_, clients_.clients(), data_.train, [&](const ops::Group& group) {
+    ops_.add_class_sums(group, network_.features(), activations_.features(), activations_.labels(),
+                        class_sums_.view());
+  });
+  std::vector<ClassFeatures> features;
+  for (int g = 0; g < clients_.size(); ++g) {
+    std::vector<double> sums(size);
+    class_sums_.download(ops_, g, std::span(sums));
+    features.emplace_back(network_.features(), std::move(sums));
+  }
+  return features;
+}
+
+/// Runs the clients' samples forward, as they stand in the partition and in large batches, and
+/// calls look(group) after each.
+template <class Look>
+void Trainer::look_through(const Split& split, std::span<const int> owners, const Samples& part,
+                           const Look& look) {
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
     const auto& samples = split[static_cast<std::size_t>(owners[static_cast<std::size_t>(g)])];
@@ -314,6 +349,15 @@ std::span<const Tally> Trainer::measure(const Split& split, std::span<const int>
     gather_batch(static_cast<int>(s), setup_.test_batch, part, {});
     const ops::Group group = batch_group();
     activations_.forward(group, clients_.parameters(), Mode::evaluation);
+    look(group);
+  }
+}
+
+std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
+                                        const Samples& part) {
+  const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
+  std::fill(tested_.begin(), tested_.end(), Tally{});
+  look_through(split, owners, part, [&](const ops::Group& group) {
     activations_.measure(group, losses_, correct_);
     for (std::size_t g = 0; g < used(); ++g) {
       if (group.samples[g] == 0) continue;
@@ -321,7 +365,7 @@ std::span<const Tally> Trainer::measure(const Split& split, std::span<const int>
       tested_[g].samples += group.samples[g];
       tested_[g].correct += correct_[g];
     }
-  }
+  });
   return {tested_.data(), used()};
 }
 

@@ -10,6 +10,7 @@
 #include "base/random.hpp"
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
+#include "fed/class_features.hpp"
 #include "fed/client_group.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/optimizer.hpp"
@@ -48,6 +49,10 @@ class LocalStep {
   /// The group's gradient <- that of the mean loss over the batch `ahead` batches further on (the
   /// pass's last batch for a client whose pass is over), at the present parameters.
   void gradient(int ahead = 0);
+  /// gradient() of a loss with one more term: lambda times the mean, over the batch and the
+  /// features, of (feature - target)^2, where features are what the head reads and targets those of
+  /// the samples' classes, as in Ops::pull_to_class. Tallies leave the term out.
+  void aligned_gradient(double lambda, ops::ConstValues targets);
   /// The optimizer moves the parameters along the gradient.
   void descend();
   /// Optimizer number `slot`, which has a state of its own, moves `target` along the gradient.
@@ -95,6 +100,8 @@ class Trainer {
   /// n passes of the optimizer on the indices in scope. A pass without an index to train is
   /// skipped, but for its forward part in a network with running statistics.
   void passes(std::int64_t n, Scope scope);
+  /// The same, in which a step is what `rule` does.
+  void passes(std::int64_t n, Scope scope, const StepRule& rule);
   /// n passes over all indices in which a step is what `rule` does, once every `stride` batches.
   void passes(std::int64_t n, const StepRule& rule, int stride = 1);
   /// LocalAlt with E = n: personal and shared passes by turns. Source: arXiv 2306.13264,
@@ -108,6 +115,9 @@ class Trainer {
   void rewind();
   /// Accuracy of the clients' present parameters on their validation parts, one entry a client.
   std::vector<double> validate();
+  /// What the head reads of the clients' training samples at their present parameters, forward as
+  /// in a test, one entry a client.
+  std::vector<ClassFeatures> class_features();
   /// The learning rate of this round.
   double rate() const { return learning_rate(setup_.train, clients_.round(), setup_.rounds); }
   /// Steps that each client's first optimizer did since begin().
@@ -138,9 +148,12 @@ class Trainer {
   void gather_batch(int step, int batch, const Samples& part,
                     ops::Grouped<const ops::Placement> placements);
   void take_training_batch(int step, int ahead);
-  void learn(int step, int ahead);
+  void learn(int step, int ahead, const FeaturePull& pull = {});
   void limit_gradient();
   void descend(ops::Values target, std::size_t slot, Scope scope);
+  template <class Look>
+  void look_through(const Split& split, std::span<const int> owners, const Samples& part,
+                    const Look& look);
   std::span<const Tally> measure(const Split& split, std::span<const int> owners,
                                  const Samples& part);
 
@@ -167,6 +180,8 @@ class Trainer {
   std::vector<double> norms_;
   std::vector<std::int32_t> correct_;
   std::vector<float> scale_;
+  std::vector<float> pull_;
+  ops::DeviceArray<double> class_sums_;  ///< allocated on first use
   std::vector<int> steps_;
   std::vector<Tally> training_;
   std::vector<Tally> tested_;

@@ -71,7 +71,8 @@ void Activations::mark_visits(std::span<const char> wanted) {
 
 void Activations::backward(const ops::Group& group, ops::ConstValues theta,
                            std::span<const char> wanted, ops::Values gradient,
-                           std::span<double> loss, std::span<std::int32_t> correct) {
+                           std::span<double> loss, std::span<std::int32_t> correct,
+                           const FeaturePull& pull) {
   expect(mode_ == Mode::training, "evaluation keeps no values for a backward pass");
   mark_visits(wanted);
   const NetworkGraph& graph = network_.graph();
@@ -84,6 +85,9 @@ void Activations::backward(const ops::Group& group, ops::ConstValues theta,
     const ops::Values d_in = visit.hands_on ? flow(plan.d_in) : ops::Values{};
     graph.steps[i].layer->backward(ops_, group, theta, buffers(i), flow(plan.d_out), d_in,
                                    visit.trains ? gradient : ops::Values{});
+    if (pull.targets && d_in && i + 1 == graph.steps.size())
+      ops_.pull_to_class(group, network_.features(), pull.factor, features(), labels_.view(),
+                         pull.targets, d_in);
     if (d_in && plan.add_to != BackwardPlan::kNone)
       ops_.add(group, graph.value_sizes[graph.steps[i].in], d_in, flow(plan.add_to));
   }

@@ -11,6 +11,13 @@
 
 namespace fedselect {
 
+/// A term of the loss that draws features, what the network's last step reads, towards a target of
+/// the sample's class. Its gradient by the features: Ops::pull_to_class.
+struct FeaturePull {
+  ops::ConstValues targets = {};       ///< null: no such term
+  std::span<const float> factor = {};  ///< one a client
+};
+
 /// The activations and gradients of a network for a group of clients: everything a step needs
 /// besides the parameters. Allocated once.
 ///
@@ -34,9 +41,14 @@ class Activations {
   void measure(const ops::Group& group, std::span<double> loss, std::span<std::int32_t> correct);
   /// Loss of what forward() in training left, and the gradients of the tensors that are `wanted`
   /// (one flag a tensor, at least one set). Steps on which none of those depends are not visited;
-  /// the gradient of an unwanted tensor is unspecified.
+  /// the gradient of an unwanted tensor is unspecified. `pull` adds to the gradients, not to the
+  /// loss.
   void backward(const ops::Group& group, ops::ConstValues theta, std::span<const char> wanted,
-                ops::Values gradient, std::span<double> loss, std::span<std::int32_t> correct);
+                ops::Values gradient, std::span<double> loss, std::span<std::int32_t> correct,
+                const FeaturePull& pull = {});
+  /// What the last step read of the images in the forward pass before: Network::features() values a
+  /// sample.
+  ops::Values features() const { return value(network_.graph().steps.back().in); }
 
  private:
   /// Which steps a backward pass visits, and which of them have to hand gradients on.

@@ -19,6 +19,8 @@ class Network {
   const NetworkGraph& graph() const { return graph_; }
   const ops::ImageShape& image() const { return image_; }
   int classes() const { return classes_; }
+  /// Values a sample that the last step, the head, reads.
+  std::size_t features() const { return graph_.value_sizes[graph_.steps.back().in]; }
   /// Whether forward passes in training change the parameter vector (batch norm).
   bool has_statistics() const { return !layout().statistics().empty(); }
 

@@ -223,6 +223,18 @@ class Ops {
                              Grouped<const std::int32_t> labels, Values dlogits,
                              std::span<double> loss, std::span<std::int32_t> correct) = 0;
 
+  // Features by class: what the last layer reads, `size` values a sample
+
+  /// Adds a client's samples to the rows of their classes, sums[class][size + 2]: the features'
+  /// sum, the number of samples, the sum of the features' squares.
+  virtual void add_class_sums(const Group& group, std::size_t size, ConstValues x,
+                              Grouped<const std::int32_t> labels, Grouped<double> sums) = 0;
+  /// dx += factor[g] (x - target), factors in host memory, for the samples whose class has a
+  /// target. targets[class][size + 1]: the target, and 0 if there is none.
+  virtual void pull_to_class(const Group& group, std::size_t size, std::span<const float> factor,
+                             ConstValues x, Grouped<const std::int32_t> labels, ConstValues targets,
+                             Values dx) = 0;
+
   // Optimizer. `size` is the padded length of the parameter vector.
 
   /// One SGD step. scale[g] (host) multiplies the gradient; velocity is null without momentum; mask

@@ -20,6 +20,7 @@ METHODS = {
     "fedbabu": {"fine_tune_passes": 2},
     "fedalt": {"personal": ["head"]},
     "fedsim": {"personal": ["fc1"]},
+    "fedpac": {"passes": 3, "lambda": 3.0},
     "lotteryfl": {"prune_rate": 0.2, "target": 0.5, "accuracy_threshold": 0.45, "validation": 0.2},
     "sub-fedavg": {"prune_rate": 0.1, "target": 0.7, "accuracy_threshold": 0.45, "validation": 0.2},
     "fedselect-ltn": {"rate": 0.5, "iterations": 3},
@@ -137,6 +138,8 @@ def all_cases():
     for method in METHODS:
         cases[f"keys-{method}-defaults"] = Case(method, {})
     cases["keys-scaffold-global-lr"] = Case("scaffold", {"global_lr": 0.7})
+    cases["keys-fedpac-passes"] = Case("fedpac", {"passes": 4, "head_passes": 2, "lambda": 0.0})
+    cases["keys-fedpac-everyone"] = Case("fedpac", {"passes": 2}, participation=1.0)
     cases["keys-lg-fedavg-two"] = Case("lg-fedavg", {"shared_layers": 2}, "cnn")
     cases["keys-fedalt-two"] = Case("fedalt", {"personal": ["conv1", "head"]}, "cnn")
 

@@ -26,7 +26,7 @@ class OneParameter:
     def tensors_of(self, layers):
         return ["w"] if layers else []
 
-    def gradient(self, theta, x, y):
+    def gradient(self, theta, x, y, term=None):
         difference = theta["w"] - y.float().mean()
         return float(difference**2 / 2), {"w": difference}
 
@@ -293,7 +293,7 @@ class TwoParameters(OneParameter):
 
     size = 2
 
-    def gradient(self, theta, x, y):
+    def gradient(self, theta, x, y, term=None):
         return 0.0, {"w": theta["w"] - y.float().mean() * torch.tensor([1.0, 3.0])}
 
 

@@ -9,8 +9,8 @@ namespace fedselect::ops::cpu {
 /// The op set on one thread of a CPU. Clients of a group are processed one after another.
 ///
 /// Scratch memory grows to what the largest call needed and is then reused: no allocation in the
-/// steady state. Layer ops stand in cpu_layers.cpp and cpu_norms.cpp, ops on parameter vectors in
-/// cpu_parameters.cpp.
+/// steady state. Layer ops stand in cpu_layers.cpp and cpu_norms.cpp, ops on features by class in
+/// cpu_classes.cpp, ops on parameter vectors in cpu_parameters.cpp.
 class CpuOps final : public Ops {
  public:
   explicit CpuOps(Isa isa = best_isa());
@@ -66,6 +66,11 @@ class CpuOps final : public Ops {
   void cross_entropy(const Group& group, int classes, ConstValues logits,
                      Grouped<const std::int32_t> labels, Values dlogits, std::span<double> loss,
                      std::span<std::int32_t> correct) override;
+  void add_class_sums(const Group& group, std::size_t size, ConstValues x,
+                      Grouped<const std::int32_t> labels, Grouped<double> sums) override;
+  void pull_to_class(const Group& group, std::size_t size, std::span<const float> factor,
+                     ConstValues x, Grouped<const std::int32_t> labels, ConstValues targets,
+                     Values dx) override;
 
   void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
                 std::span<const float> scale, Values theta, ConstValues gradient, Values velocity,

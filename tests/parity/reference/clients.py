@@ -35,21 +35,21 @@ class Trainer:
     def fresh(self, theta):
         self.optimizer.start({name: theta[name] for name in self.network.parameters})
 
-    def gradient(self, theta, x, y):
-        loss, gradient = self.network.gradient(theta, x, y)
+    def gradient(self, theta, x, y, term=None):
+        loss, gradient = self.network.gradient(theta, x, y, term)
         self.gradients += len(y)
         self.loss_sum += loss * len(y)
         return gradient
 
-    def passes(self, theta, number, scope=None, extra=None):
+    def passes(self, theta, number, scope=None, extra=None, term=None):
         """`number` passes over theta, in place. scope: a mask, 1 = train it. extra(theta): what the method adds to the
-        gradient."""
+        gradient; term: to the loss, as Network.gradient takes it."""
         for _ in range(number):
             if scope is not None and not any(scope[name].any() for name in self.network.parameters):
                 self._forward_only(theta)
                 continue
             for x, y in self.batches:
-                gradient = self.gradient(theta, x, y)
+                gradient = self.gradient(theta, x, y, term)
                 if extra:
                     added = extra(theta)
                     gradient = {name: gradient[name] + added[name] for name in gradient}

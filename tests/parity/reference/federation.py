@@ -95,8 +95,12 @@ class Method:
         """The model whose accuracy counts, at the end of round t."""
         return self.deployed(k)
 
+    def values_received(self, k):
+        """How many values client k receives, if not as many as it sends."""
+        return self.values_sent(k)
+
     def values_sent(self, k):
-        """How many values client k sends, and receives."""
+        """How many values client k sends."""
         names = self.network.names
         return sum(self.w[n].numel() for n in names) - count(self.mask[k], names)
 
@@ -145,8 +149,8 @@ class Method:
             record.loss[k] = trainer.loss_sum / max(trainer.gradients, 1)
             after = self.next_mask(k)
             changed = self.searches() and any((before[n] != after[n]).any() for n in self.network.parameters)
-            record.bytes_down[k] = 4 * self.values_sent(k)
-            record.bytes_up[k] = record.bytes_down[k] + ((self.network.size + 7) // 8 if changed else 0)
+            record.bytes_down[k] = 4 * self.values_received(k)
+            record.bytes_up[k] = 4 * self.values_sent(k) + ((self.network.size + 7) // 8 if changed else 0)
             if self.keys.get("evaluate_at") == "after-local":
                 record.accuracy[k] = self.accuracy(k, self.own[k])
         self.merge(cohort, uploads)

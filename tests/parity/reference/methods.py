@@ -1,6 +1,6 @@
 """All methods by the program's names."""
 
-from . import baselines, fedselect, pruning
+from . import baselines, fedpac, fedselect, pruning
 
 METHODS = {
     "local": baselines.Local,
@@ -19,6 +19,7 @@ METHODS = {
     "fedbn": baselines.FedBn,
     "fedalt": baselines.FedAlt,
     "fedsim": baselines.FedSim,
+    "fedpac": fedpac.FedPac,
     "lotteryfl": pruning.LotteryFl,
     "sub-fedavg": pruning.SubFedAvg,
     "fedselect-ltn": fedselect.FedSelectLtn,

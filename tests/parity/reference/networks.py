@@ -27,6 +27,11 @@ class Network:
                 if isinstance(inner, nn.modules.batchnorm._NormBase) or isinstance(inner, nn.GroupNorm):
                     self.norms.append(layer)
 
+        self.module.get_submodule(self.head()).register_forward_pre_hook(self._remember_features)
+
+    def _remember_features(self, head, inputs):
+        self._features = inputs[0]
+
     def values(self):
         return {name: self._variables[name].detach().clone() for name in self.names}
 
@@ -36,14 +41,23 @@ class Network:
     def head(self):
         return list(self.layers)[-1]
 
-    def gradient(self, theta, x, y):
-        """The mean loss over the batch and its gradient; running statistics in theta move on."""
+    def gradient(self, theta, x, y, term=None):
+        """The mean loss over the batch and its gradient; running statistics in theta move on. term(features, y): a further
+        term of the loss, of what the head reads; the returned loss leaves it out."""
         logits = self._forward(theta, x)
         loss = nn.functional.cross_entropy(logits, y)
         for name in self.parameters:
             self._variables[name].grad = None
-        loss.backward()
+        (loss + term(self._features, y) if term else loss).backward()
         return loss.item(), {name: self._variables[name].grad.clone() for name in self.parameters}
+
+    def features(self, theta, x):
+        """What the head reads, as in a test."""
+        with torch.no_grad():
+            self._load(theta)
+            self.module.eval()
+            self.module(x)
+            return self._features
 
     def forward(self, theta, x):
         """The forward part of a training step: moves only running statistics."""
