@@ -1,7 +1,27 @@
 """A folder with a data set, and what the built program makes of it, for tests in Python."""
 
 import h5py
+import numpy as np
 from program import ask, finish, program, run
+
+CLASSES = 3
+RANDOM = np.random.default_rng(1)
+
+
+def random_images(count, *shape):
+    return RANDOM.integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def cycle(count):
+    """Labels of `count` samples: the classes by turns."""
+    return np.arange(count) % CLASSES
+
+
+def expect(arrays, part, images, labels):
+    """Asserts what Folder.convert() read of a part, "train" or "test"."""
+    assert arrays[f"{part}/images"].dtype == np.uint8
+    np.testing.assert_array_equal(arrays[f"{part}/images"], images)
+    np.testing.assert_array_equal(arrays[f"{part}/labels"], labels)
 
 
 class Folder:
