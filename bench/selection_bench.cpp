@@ -178,10 +178,10 @@ std::vector<Case> cases(const Model& model, AlignedVector<std::int64_t>& low,
       {"sgd_step", d * 12, true, sgd({.rate = 1e-9F})},
       {"sgd_step, momentum", d * 20, true, sgd({.rate = 1e-9F, .momentum = 0.9F})},
       {"sgd_step, shared", d * (12 + 1.0 / 8), true, sgd({.rate = 1e-9F, .scope = Scope::shared})},
-      {"squared_norm", d * 4, false,
+      {"clip_scale", d * 4, false,
        [&model](CpuOps& ops, Clients& c, int g) {
-         double out = 0;
-         ops.squared_norm(kGroup, model.ranges, of_client(c.theta, c.size, g), {&out, 1});
+         float scale = 0;
+         ops.clip_scale(kGroup, model.ranges, 1, of_client(c.theta, c.size, g), {&scale, 1});
        }},
       {"accumulate, all", d * 28, true, accumulate(false)},
       {"accumulate, masked", d * (28 + 1.0 / 8), true, accumulate(true)},

@@ -30,21 +30,24 @@ void Optimizer::zero(ops::DeviceArray<float>& state) {
   for (int g = 0; g < capacity_; ++g) ops_.zero(state.of(g), size_ * sizeof(float));
 }
 
-void Optimizer::step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
-                     std::span<const float> scale, const OptimizerTarget& target) {
-  const bool is_sgd = config_.kind == OptimizerKind::sgd;
+void Optimizer::make_ready() {
+  const bool is_sgd = has_equal_steps();
   if (fresh_ && (!is_sgd || config_.momentum > 0)) zero(first_);
   if (fresh_ && !is_sgd) zero(second_);
   fresh_ = false;
-  if (!is_sgd) return step_adam(group, ranges, rate, scale, target);
+}
+
+void Optimizer::step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
+                     const OptimizerTarget& target) {
+  if (!has_equal_steps()) return step_adam(group, ranges, rate, target);
   const ops::SgdRule rule{static_cast<float>(rate), static_cast<float>(config_.momentum),
                           static_cast<float>(config_.weight_decay), target.scope};
-  ops_.sgd_step(group, ranges, rule, scale, target.theta, target.gradient,
+  ops_.sgd_step(group, ranges, rule, target.scale, target.theta, target.gradient,
                 config_.momentum > 0 ? first_.view() : ops::Values{}, target.mask);
 }
 
 void Optimizer::step_adam(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
-                          std::span<const float> scale, const OptimizerTarget& target) {
+                          const OptimizerTarget& target) {
   for (std::size_t g = 0; g < group.samples.size(); ++g) {
     if (group.samples[g] == 0) continue;
     if (target.scope != ops::Scope::personal) ++shared_steps_[g];
@@ -55,7 +58,7 @@ void Optimizer::step_adam(const ops::Group& group, std::span<const ops::Range> r
     const int t = is_personal ? personal_steps_[g] : shared_steps_[g];
     const double unbias1 = config_.bias_correction ? 1 - std::pow(config_.beta1, t) : 1;
     const double unbias2 = config_.bias_correction ? 1 - std::pow(config_.beta2, t) : 1;
-    adam_steps_[g] = {scale[g], static_cast<float>(rate / unbias1),
+    adam_steps_[g] = {static_cast<float>(rate / unbias1),
                       static_cast<float>(1 / std::sqrt(unbias2))};
   }
   const ops::AdamRule rule{.beta1 = static_cast<float>(config_.beta1),
@@ -64,8 +67,8 @@ void Optimizer::step_adam(const ops::Group& group, std::span<const ops::Range> r
                            .weight_decay = static_cast<float>(config_.weight_decay),
                            .yogi = config_.kind == OptimizerKind::yogi,
                            .scope = target.scope};
-  ops_.adam_step(group, ranges, rule, adam_steps_, target.theta, target.gradient, first_.view(),
-                 second_.view(), target.mask);
+  ops_.adam_step(group, ranges, rule, adam_steps_, target.scale, target.theta, target.gradient,
+                 first_.view(), second_.view(), target.mask);
 }
 
 }  // namespace fedselect

@@ -13,7 +13,8 @@ namespace fedselect {
 struct OptimizerTarget {
   ops::Values theta;
   ops::ConstValues gradient;
-  ops::ConstBits mask;  ///< null: everything is in scope
+  ops::ConstValues scale;  ///< of the gradient, a number a client; null: 1
+  ops::ConstBits mask;     ///< null: everything is in scope
   ops::Scope scope = ops::Scope::all;
 };
 
@@ -26,15 +27,18 @@ class Optimizer {
 
   /// Forgets all state, as a new optimizer.
   void reset();
-  /// One step at learning rate `rate` for the clients of the group that have samples, on `ranges`;
-  /// scale[g] multiplies the gradient.
+  /// Before step(): gives a new optimizer its state.
+  void make_ready();
+  /// Whether all steps at a rate do the same (SGD), or their number matters (Adam).
+  bool has_equal_steps() const { return config_.kind == OptimizerKind::sgd; }
+  /// One step at learning rate `rate` for the clients of the group that have samples, on `ranges`.
   void step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
-            std::span<const float> scale, const OptimizerTarget& target);
+            const OptimizerTarget& target);
 
  private:
   void zero(ops::DeviceArray<float>& state);
   void step_adam(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
-                 std::span<const float> scale, const OptimizerTarget& target);
+                 const OptimizerTarget& target);
 
   ops::Ops& ops_;
   OptimizerConfig config_;

@@ -77,8 +77,8 @@ void Server::take_mean() {
   ops_.copy(model_.of(0) + begin, mean_.of(0) + begin,
             (layout_.padded_size() - begin) * sizeof(float));
   combine(1, model_, -1, mean_, mean_);
-  const float unscaled[] = {1};
-  optimizer_.step(kServer, layout_.ranges(), config_.lr, unscaled,
+  optimizer_.make_ready();
+  optimizer_.step(kServer, layout_.ranges(), config_.lr,
                   {.theta = model_.view(),
                    .gradient = mean_.view(),
                    .mask = unshared_.view(),

@@ -1,6 +1,8 @@
 #include "fed/trainer.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
 
 namespace fedselect {
@@ -22,7 +24,20 @@ std::size_t held_back(std::size_t n, double fraction) {
       1, static_cast<std::size_t>(std::nearbyint(fraction * static_cast<double>(n))));
 }
 
+std::uint64_t next_id() {
+  static std::atomic<std::uint64_t> ids{0};
+  return ++ids;
+}
+
 }  // namespace
+
+PlacedSamples::PlacedSamples(ops::Ops& ops, const Dataset& data, const Samples& part)
+    : source(data.source(part)) {
+  pixels = ops.place(source.pixels, part.size * source.image.size());
+  labels = ops.place(source.labels, part.size * sizeof(std::int32_t));
+  source.pixels = static_cast<const std::uint8_t*>(pixels.get());
+  source.labels = static_cast<const std::int32_t*>(labels.get());
+}
 
 Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setup,
                  const Dataset& data, const Partition& partition, ClientGroup& clients,
@@ -30,11 +45,15 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
     : ops_(ops),
       network_(network),
       setup_(setup),
-      data_(data),
+      train_samples_(ops, data, data.train),
+      test_samples_(ops, data, data.test),
       clients_(clients),
       activations_(ops, network, capacity, static_cast<int>(setup.train.batch), setup.test_batch),
       order_(ops, capacity, std::max(longest(partition.train), longest(partition.test))),
-      wanted_(network.layout().tensors().size()) {
+      wanted_(network.layout().tensors().size()),
+      loss_sums_(ops, 1, static_cast<std::size_t>(capacity)),
+      hit_sums_(ops, 1, static_cast<std::size_t>(capacity)),
+      id_(next_id()) {
   for (std::size_t i = 0; i < kOptimizers; ++i)
     optimizers_.emplace_back(ops, setup.train.optimizer, capacity, network.layout().padded_size());
   for (const auto& indices : partition.train) {
@@ -45,18 +64,18 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   }
   test_.assign(partition.test.begin(), partition.test.end());
   const auto n = static_cast<std::size_t>(capacity);
-  host_order_.reserve(order_.count());
+  host_order_.resize(n * order_.stride());
   if (setup.train.augmentation.any()) {
     placements_ = {ops, capacity, longest(partition.train)};
-    host_placements_.reserve(placements_.count());
+    host_placements_.resize(n * placements_.stride());
   }
+  if (setup.train.grad_clip > 0) scale_ = {ops, 1, n};
   ranges_.reserve(wanted_.size());
   batch_samples_.resize(n);
   taken_.resize(n);
   losses_.resize(n);
-  norms_.resize(n);
-  correct_.resize(n);
-  scale_.assign(n, 1.0F);
+  hits_.resize(n);
+  key_.reserve(n + wanted_.size() + 3);
   pull_.resize(n);
   steps_.resize(n);
   training_.resize(n);
@@ -81,10 +100,7 @@ void Trainer::rewind() {
 }
 
 void Trainer::passes(std::int64_t n, Scope scope) {
-  static const StepRule kStep = [](LocalStep& step) {
-    step.gradient();
-    step.descend();
-  };
+  static const StepRule kStep = [](LocalStep& step) { step.train(); };
   passes(n, scope, kStep);
 }
 
@@ -115,6 +131,7 @@ void Trainer::run_pass(int pass, Scope scope, const StepRule& rule, int stride) 
     LocalStep step(*this, scope, s, pass == 0 && s == 0);
     rule(step);
   }
+  finish_pass();
 }
 
 void Trainer::alternate(std::int64_t n, Alternation order) {
@@ -136,6 +153,7 @@ void Trainer::step_once(double rate) {
   LocalStep step(*this, Scope::all, 0, true);
   step.gradient();
   step.descend_plainly(rate);
+  finish_pass();
 }
 
 bool Trainer::plan(Scope scope) {
@@ -167,23 +185,28 @@ void Trainer::draw_orders(int pass) {
   for (int g = 0; g < clients_.size(); ++g) {
     const int client = clients_.clients()[static_cast<std::size_t>(g)];
     const auto& indices = train_[static_cast<std::size_t>(client)];
-    host_order_.assign(indices.begin(), indices.end());
+    const auto order = std::span(host_order_)
+                           .subspan(static_cast<std::size_t>(g) * order_.stride(), indices.size());
+    std::copy(indices.begin(), indices.end(), order.begin());
     if (setup_.train.shuffle) {
       RandomStream random = stream_of(Purpose::batch_order, client, pass);
-      random.shuffle(std::span(host_order_));
+      random.shuffle(order);
     }
-    order_.upload(ops_, g, std::span<const std::int32_t>(host_order_));
   }
+  order_.upload(ops_, std::span<const std::int32_t>(host_order_).first(used() * order_.stride()));
 }
 
 void Trainer::draw_placements(int pass) {
   for (int g = 0; g < clients_.size(); ++g) {
     const int client = clients_.clients()[static_cast<std::size_t>(g)];
-    host_placements_.resize(train_[static_cast<std::size_t>(client)].size());
+    const auto placements = std::span(host_placements_)
+                                .subspan(static_cast<std::size_t>(g) * placements_.stride(),
+                                         train_[static_cast<std::size_t>(client)].size());
     RandomStream random = stream_of(Purpose::augmentation, client, pass);
-    fedselect::draw_placements(setup_.train.augmentation, random, host_placements_);
-    placements_.upload(ops_, g, std::span<const ops::Placement>(host_placements_));
+    fedselect::draw_placements(setup_.train.augmentation, random, placements);
   }
+  placements_.upload(
+      ops_, std::span<const ops::Placement>(host_placements_).first(used() * placements_.stride()));
 }
 
 /// The random numbers of a client's pass.
@@ -204,11 +227,11 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
   }
 }
 
-void Trainer::gather_batch(int step, int batch, const Samples& part,
+void Trainer::gather_batch(int step, int batch, const PlacedSamples& samples,
                            ops::Grouped<const ops::Placement> placements) {
   const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
-  ops_.gather_batch(batch_group(), data_.source(part), order_.view().at(first),
-                    placements.at(first), activations_.images(), activations_.labels());
+  ops_.gather_batch(batch_group(), samples.source, order_.view().at(first), placements.at(first),
+                    activations_.images(), activations_.labels());
 }
 
 /// Batch number step + ahead; for a client whose pass ends before it, the last one from `step` on.
@@ -222,45 +245,94 @@ void Trainer::take_training_batch(int step, int ahead) {
         batch_samples_[g] = 0;  // it has its batch
       else
         taken_[g] = batch_samples_[g];
-    gather_batch(s, batch, data_.train, placements_.view());
+    gather_batch(s, batch, train_samples_, placements_.view());
   }
   std::swap(taken_, batch_samples_);
 }
 
 void Trainer::learn(int step, int ahead, const FeaturePull& pull) {
   take_training_batch(step, ahead);
-  const ops::Group group = batch_group();
-  activations_.forward(group, clients_.parameters(), Mode::training);
-  activations_.backward(group, clients_.parameters(), wanted_, clients_.gradient(), losses_,
-                        correct_, pull);
-  for (std::size_t g = 0; g < used(); ++g) {
-    if (group.samples[g] == 0) continue;
-    training_[g].loss += losses_[g];
-    training_[g].samples += group.samples[g];
-    training_[g].correct += correct_[g];
-    if (!std::isfinite(losses_[g])) clients_.mark_diverged(static_cast<int>(g));
-  }
+  run_backward(pull);
+  count_samples();
 }
 
-void Trainer::limit_gradient() {
-  const double limit = setup_.train.grad_clip;
-  if (limit == 0) return;
-  // As torch.nn.utils.clip_grad_norm_: scale = min(1, limit / (norm + 1e-6)).
-  ops_.squared_norm(batch_group(), clients_.layout().ranges(), clients_.gradient(), norms_);
-  for (std::size_t g = 0; g < used(); ++g)
-    scale_[g] = static_cast<float>(std::min(1.0, limit / (std::sqrt(norms_[g]) + 1e-6)));
+void Trainer::run_backward(const FeaturePull& pull) {
+  activations_.forward(batch_group(), clients_.parameters(), Mode::training);
+  activations_.backward(batch_group(), clients_.parameters(), wanted_, clients_.gradient(), sums(),
+                        pull);
+}
+
+void Trainer::count_samples() {
+  for (std::size_t g = 0; g < used(); ++g) training_[g].samples += batch_samples_[g];
+}
+
+void Trainer::count_steps() {
+  for (std::size_t g = 0; g < used(); ++g) steps_[g] += static_cast<int>(batch_samples_[g] != 0);
+}
+
+/// gradient() and descend() in one piece, for the device to replay.
+void Trainer::train(int step, Scope scope) {
+  take_training_batch(step, 0);
+  Optimizer& optimizer = optimizers_[0];
+  optimizer.make_ready();
+  const auto work = [this, scope] {
+    run_backward();
+    move(clients_.parameters(), 0, scope);
+  };
+  if (optimizer.has_equal_steps()) {
+    key_.assign({id_, std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
+    key_.insert(key_.end(), batch_samples_.begin(),
+                batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
+    key_.insert(key_.end(), wanted_.begin(), wanted_.end());
+    ops_.replay(key_, work);
+  } else {
+    work();
+  }
+  count_samples();
+  count_steps();
+}
+
+/// The factor that keeps each client's gradient within its limit; null without one.
+ops::ConstValues Trainer::limit_gradient() {
+  if (scale_.empty()) return {};
+  const ops::Values scale{scale_.of(0), 1};
+  ops_.clip_scale(batch_group(), clients_.layout().ranges(), setup_.train.grad_clip,
+                  clients_.gradient(), scale);
+  return scale;
 }
 
 void Trainer::descend(ops::Values target, std::size_t slot, Scope scope) {
-  limit_gradient();
-  const ops::Group group = batch_group();
-  optimizers_[slot].step(group, ranges_, rate(), scale_,
+  optimizers_[slot].make_ready();
+  move(target, slot, scope);
+  if (slot == 0) count_steps();
+}
+
+void Trainer::move(ops::Values target, std::size_t slot, Scope scope) {
+  const ops::ConstValues scale = limit_gradient();
+  optimizers_[slot].step(batch_group(), ranges_, rate(),
                          {.theta = target,
                           .gradient = clients_.gradient(),
+                          .scale = scale,
                           .mask = scope == Scope::all ? ops::ConstBits{} : clients_.mask(),
                           .scope = scope});
-  if (slot != 0) return;
-  for (std::size_t g = 0; g < used(); ++g) steps_[g] += static_cast<int>(group.samples[g] != 0);
+}
+
+void Trainer::finish_pass() {
+  take_sums(training_);
+  for (std::size_t g = 0; g < used(); ++g)
+    if (!std::isfinite(training_[g].loss)) clients_.mark_diverged(static_cast<int>(g));
+}
+
+/// Adds what the batches since the last call came to, and begins anew.
+void Trainer::take_sums(std::vector<Tally>& tallies) {
+  loss_sums_.download(ops_, 0, std::span(losses_));
+  hit_sums_.download(ops_, 0, std::span(hits_));
+  ops_.zero(loss_sums_.of(0), losses_.size() * sizeof(double));
+  ops_.zero(hit_sums_.of(0), hits_.size() * sizeof(std::int32_t));
+  for (std::size_t g = 0; g < used(); ++g) {
+    tallies[g].loss += losses_[g];
+    tallies[g].correct += hits_[g];
+  }
 }
 
 void LocalStep::look() {
@@ -281,6 +353,8 @@ void LocalStep::aligned_gradient(double lambda, ops::ConstValues targets) {
   trainer_.learn(batch_, 0, {targets, trainer_.pull_});
 }
 
+void LocalStep::train() { trainer_.train(batch_, scope_); }
+
 void LocalStep::descend() { descend(trainer_.clients_.parameters(), 0); }
 
 void LocalStep::descend(ops::Values target, std::size_t slot) {
@@ -288,11 +362,11 @@ void LocalStep::descend(ops::Values target, std::size_t slot) {
 }
 
 void LocalStep::descend_plainly(double rate) {
-  trainer_.limit_gradient();
+  const ops::ConstValues scale = trainer_.limit_gradient();
   const ops::SgdRule rule{
       .rate = static_cast<float>(rate),
       .weight_decay = static_cast<float>(trainer_.setup_.train.optimizer.weight_decay)};
-  trainer_.ops_.sgd_step(trainer_.batch_group(), trainer_.ranges_, rule, trainer_.scale_,
+  trainer_.ops_.sgd_step(trainer_.batch_group(), trainer_.ranges_, rule, scale,
                          trainer_.clients_.parameters(), trainer_.clients_.gradient(), {}, {});
 }
 
@@ -304,12 +378,12 @@ void LocalStep::pull(double lambda, ops::ConstValues anchor) {
 }
 
 std::span<const Tally> Trainer::test(std::span<const int> owners) {
-  return measure(test_, owners, data_.test);
+  return measure(test_, owners, test_samples_);
 }
 
 std::vector<double> Trainer::validate() {
   std::vector<double> accuracy;
-  for (const Tally& tally : measure(validation_, clients_.clients(), data_.train))
+  for (const Tally& tally : measure(validation_, clients_.clients(), train_samples_))
     accuracy.push_back(tally.accuracy());
   return accuracy;
 }
@@ -320,7 +394,7 @@ std::vector<ClassFeatures> Trainer::class_features() {
   const std::size_t size = classes * ClassFeatures::row(network_.features());
   if (class_sums_.empty()) class_sums_ = {ops_, static_cast<int>(training_.size()), size};
   for (int g = 0; g < clients_.size(); ++g) ops_.zero(class_sums_.of(g), size * sizeof(double));
-  look_through(train_, clients_.clients(), data_.train, [&](const ops::Group& group) {
+  look_through(train_, clients_.clients(), train_samples_, [&](const ops::Group& group) {
     ops_.add_class_sums(group, network_.features(), activations_.features(), activations_.labels(),
                         class_sums_.view());
   });
@@ -336,8 +410,8 @@ std::vector<ClassFeatures> Trainer::class_features() {
 /// Runs the clients' samples forward, as they stand in the partition and in large batches, and
 /// calls look(group) after each.
 template <class Look>
-void Trainer::look_through(const Split& split, std::span<const int> owners, const Samples& part,
-                           const Look& look) {
+void Trainer::look_through(const Split& split, std::span<const int> owners,
+                           const PlacedSamples& placed, const Look& look) {
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
     const auto& samples = split[static_cast<std::size_t>(owners[static_cast<std::size_t>(g)])];
@@ -346,7 +420,7 @@ void Trainer::look_through(const Split& split, std::span<const int> owners, cons
   }
   for (std::size_t s = 0; s * static_cast<std::size_t>(setup_.test_batch) < most; ++s) {
     count_batch(split, owners, static_cast<int>(s), setup_.test_batch);
-    gather_batch(static_cast<int>(s), setup_.test_batch, part, {});
+    gather_batch(static_cast<int>(s), setup_.test_batch, placed, {});
     const ops::Group group = batch_group();
     activations_.forward(group, clients_.parameters(), Mode::evaluation);
     look(group);
@@ -354,18 +428,14 @@ void Trainer::look_through(const Split& split, std::span<const int> owners, cons
 }
 
 std::span<const Tally> Trainer::measure(const Split& split, std::span<const int> owners,
-                                        const Samples& part) {
+                                        const PlacedSamples& samples) {
   const PhaseClock::Scope timed(clients_.clock(), Phase::evaluate);
   std::fill(tested_.begin(), tested_.end(), Tally{});
-  look_through(split, owners, part, [&](const ops::Group& group) {
-    activations_.measure(group, losses_, correct_);
-    for (std::size_t g = 0; g < used(); ++g) {
-      if (group.samples[g] == 0) continue;
-      tested_[g].loss += losses_[g];
-      tested_[g].samples += group.samples[g];
-      tested_[g].correct += correct_[g];
-    }
+  look_through(split, owners, samples, [&](const ops::Group& group) {
+    activations_.measure(group, sums());
+    for (std::size_t g = 0; g < used(); ++g) tested_[g].samples += group.samples[g];
   });
+  take_sums(tested_);
   return {tested_.data(), used()};
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,8 @@ class LocalStep {
   void aligned_gradient(double lambda, ops::ConstValues targets);
   /// The optimizer moves the parameters along the gradient.
   void descend();
+  /// gradient(), then descend(): the usual step, which a device may replay as a whole.
+  void train();
   /// Optimizer number `slot`, which has a state of its own, moves `target` along the gradient.
   void descend(ops::Values target, std::size_t slot);
   /// Plain SGD moves the parameters along the gradient at a rate of the method's own.
@@ -83,6 +86,14 @@ struct TrainerSetup {
   int test_batch = 100;
   std::uint64_t seed = 0;
   double validation = 0;  ///< fraction of a client's training samples that it never trains on
+};
+
+/// Samples in the device's memory.
+struct PlacedSamples {
+  PlacedSamples(ops::Ops& ops, const Dataset& data, const Samples& part);
+
+  std::shared_ptr<const void> pixels, labels;
+  ops::SampleSource source;
 };
 
 /// Local training and testing of the clients of a group, on their own data.
@@ -145,22 +156,31 @@ class Trainer {
   RandomStream stream_of(Purpose purpose, int client, int pass) const;
   ops::Group batch_group() const { return {std::span(batch_samples_).first(used())}; }
   void count_batch(const Split& split, std::span<const int> owners, int step, int batch);
-  void gather_batch(int step, int batch, const Samples& part,
+  void gather_batch(int step, int batch, const PlacedSamples& samples,
                     ops::Grouped<const ops::Placement> placements);
   void take_training_batch(int step, int ahead);
   void learn(int step, int ahead, const FeaturePull& pull = {});
-  void limit_gradient();
+  void run_backward(const FeaturePull& pull = {});
+  void count_samples();
+  void train(int step, Scope scope);
+  ops::ConstValues limit_gradient();
   void descend(ops::Values target, std::size_t slot, Scope scope);
+  void move(ops::Values target, std::size_t slot, Scope scope);
+  void count_steps();
+  ops::LossSums sums() const { return {{loss_sums_.of(0), 1}, {hit_sums_.of(0), 1}}; }
+  void finish_pass();
+  void take_sums(std::vector<Tally>& tallies);
   template <class Look>
-  void look_through(const Split& split, std::span<const int> owners, const Samples& part,
+  void look_through(const Split& split, std::span<const int> owners, const PlacedSamples& placed,
                     const Look& look);
   std::span<const Tally> measure(const Split& split, std::span<const int> owners,
-                                 const Samples& part);
+                                 const PlacedSamples& samples);
 
   ops::Ops& ops_;
   const Network& network_;
   TrainerSetup setup_;
-  const Dataset& data_;
+  PlacedSamples train_samples_;
+  PlacedSamples test_samples_;
   Split train_;       ///< what clients train on
   Split validation_;  ///< what they hold back
   Split test_;
@@ -174,13 +194,16 @@ class Trainer {
   std::vector<ops::Placement> host_placements_;
   std::vector<int> batch_samples_;  ///< samples of this step, one entry a client
   std::vector<int> taken_;
-  std::vector<char> wanted_;        ///< tensors with an index in scope
-  std::vector<ops::Range> ranges_;  ///< their ranges
+  std::vector<char> wanted_;            ///< tensors with an index in scope
+  std::vector<ops::Range> ranges_;      ///< their ranges
+  ops::DeviceArray<double> loss_sums_;  ///< zero between passes, as the hits
+  ops::DeviceArray<std::int32_t> hit_sums_;
   std::vector<double> losses_;
-  std::vector<double> norms_;
-  std::vector<std::int32_t> correct_;
-  std::vector<float> scale_;
+  std::vector<std::int32_t> hits_;
+  ops::DeviceArray<float> scale_;  ///< of the gradients, where they are clipped
   std::vector<float> pull_;
+  std::uint64_t id_;                     ///< no two trainers of a process have the same
+  std::vector<std::uint64_t> key_;       ///< what the usual step depends on
   ops::DeviceArray<double> class_sums_;  ///< allocated on first use
   std::vector<int> steps_;
   std::vector<Tally> training_;

@@ -51,9 +51,8 @@ void Activations::forward(const ops::Group& group, ops::Values theta, Mode mode)
     steps[i].layer->forward(ops_, group, theta, mode, buffers(i));
 }
 
-void Activations::measure(const ops::Group& group, std::span<double> loss,
-                          std::span<std::int32_t> correct) {
-  ops_.cross_entropy(group, network_.classes(), logits(), labels_.view(), {}, loss, correct);
+void Activations::measure(const ops::Group& group, const ops::LossSums& sums) {
+  ops_.cross_entropy(group, network_.classes(), logits(), labels_.view(), {}, sums);
 }
 
 void Activations::mark_visits(std::span<const char> wanted) {
@@ -71,13 +70,12 @@ void Activations::mark_visits(std::span<const char> wanted) {
 
 void Activations::backward(const ops::Group& group, ops::ConstValues theta,
                            std::span<const char> wanted, ops::Values gradient,
-                           std::span<double> loss, std::span<std::int32_t> correct,
-                           const FeaturePull& pull) {
+                           const ops::LossSums& sums, const FeaturePull& pull) {
   expect(mode_ == Mode::training, "evaluation keeps no values for a backward pass");
   mark_visits(wanted);
   const NetworkGraph& graph = network_.graph();
   ops_.cross_entropy(group, network_.classes(), logits(), labels_.view(), flow(backward_plan_.loss),
-                     loss, correct);
+                     sums);
   for (std::size_t i = graph.steps.size(); i-- > 0;) {
     const Visit visit = visits_[i];
     if (!visit.trains && !visit.hands_on) continue;

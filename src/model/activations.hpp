@@ -37,15 +37,14 @@ class Activations {
   /// Fills the activations, ending with the logits. In training, running statistics in theta move;
   /// in evaluation theta is only read.
   void forward(const ops::Group& group, ops::Values theta, Mode mode);
-  /// Loss and hits of what forward() left; host spans, one entry a client.
-  void measure(const ops::Group& group, std::span<double> loss, std::span<std::int32_t> correct);
-  /// Loss of what forward() in training left, and the gradients of the tensors that are `wanted`
-  /// (one flag a tensor, at least one set). Steps on which none of those depends are not visited;
-  /// the gradient of an unwanted tensor is unspecified. `pull` adds to the gradients, not to the
-  /// loss.
+  /// Adds loss and hits of what forward() left to the sums.
+  void measure(const ops::Group& group, const ops::LossSums& sums);
+  /// The same of what forward() in training left, and the gradients of the tensors that are
+  /// `wanted` (one flag a tensor, at least one set). Steps on which none of those depends are not
+  /// visited; the gradient of an unwanted tensor is unspecified. `pull` adds to the gradients, not
+  /// to the loss.
   void backward(const ops::Group& group, ops::ConstValues theta, std::span<const char> wanted,
-                ops::Values gradient, std::span<double> loss, std::span<std::int32_t> correct,
-                const FeaturePull& pull = {});
+                ops::Values gradient, const ops::LossSums& sums, const FeaturePull& pull = {});
   /// What the last step read of the images in the forward pass before: Network::features() values a
   /// sample.
   ops::Values features() const { return value(network_.graph().steps.back().in); }

@@ -32,6 +32,13 @@ class DeviceArray {
   /// One client's array.
   T* of(int client) const { return view()[client]; }
 
+  /// Elements from one client's array to the next one's.
+  std::size_t stride() const { return stride_; }
+
+  /// Host to device, the first clients' arrays, which lie at the stride.
+  void upload(Ops& ops, std::span<const T> values) {
+    ops.upload(memory_.get(), values.data(), values.size_bytes());
+  }
   /// Host to device, the first values.size() elements of one client.
   void upload(Ops& ops, int client, std::span<const T> values) {
     ops.upload(of(client), values.data(), values.size_bytes());

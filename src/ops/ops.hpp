@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,13 +18,13 @@ struct Grouped {
   T* data = nullptr;
   std::ptrdiff_t stride = 0;
 
-  T* operator[](int g) const { return data + g * stride; }
-  explicit operator bool() const { return data != nullptr; }
-  operator Grouped<const T>() const {
+  constexpr T* operator[](int g) const { return data + g * stride; }
+  constexpr explicit operator bool() const { return data != nullptr; }
+  constexpr operator Grouped<const T>() const {
     return {data, stride};
   }  // NOLINT(google-explicit-constructor)
   /// The part that starts `offset` elements into each client's array.
-  Grouped at(std::size_t offset) const {
+  constexpr Grouped at(std::size_t offset) const {
     return {data == nullptr ? nullptr : data + offset, stride};
   }
 };
@@ -75,9 +76,14 @@ struct AdamRule {
 
 /// What differs between the clients of an Adam step (host).
 struct AdamStep {
-  float scale = 1;  ///< of the gradient (clipping)
   float rate = 0;
   float second_scale = 1;
+};
+
+/// What a client's batches add up to, in device memory, one number each.
+struct LossSums {
+  Grouped<double> loss;           ///< over samples
+  Grouped<std::int32_t> correct;  ///< samples whose largest logit (first of equals) is the label
 };
 
 /// Which of the eligible indices a selection takes when scores tie or vanish.
@@ -132,6 +138,14 @@ class Ops {
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void zero(void* device, std::size_t bytes) = 0;
+  /// Device memory that holds what `host` holds, to be read only; host must outlive it unchanged. A
+  /// device that reads the host's memory hands out that.
+  virtual std::shared_ptr<const void> place(const void* host, std::size_t bytes) = 0;
+
+  /// Runs `work`: ops of this object that return nothing to the host and depend on nothing but
+  /// `key` and the contents of device memory. A device may record them for a key that it sees for
+  /// the first time, and later replay them without calling `work`.
+  virtual void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) = 0;
 
   // Batches
 
@@ -217,11 +231,10 @@ class Ops {
                              Values y) = 0;
 
   /// Softmax cross-entropy. dlogits (if wanted): gradient of the mean loss over the client's
-  /// samples. host loss[g]: sum over the samples; host correct[g]: samples whose largest logit
-  /// (first of equals) is the label.
+  /// samples. Adds the samples' losses and hits to the sums.
   virtual void cross_entropy(const Group& group, int classes, ConstValues logits,
                              Grouped<const std::int32_t> labels, Values dlogits,
-                             std::span<double> loss, std::span<std::int32_t> correct) = 0;
+                             const LossSums& sums) = 0;
 
   // Features by class: what the last layer reads, `size` values a sample
 
@@ -237,15 +250,19 @@ class Ops {
 
   // Optimizer. `size` is the padded length of the parameter vector.
 
-  /// One SGD step. scale[g] (host) multiplies the gradient; velocity is null without momentum; mask
-  /// is null for Scope::all.
+  /// scale, a number a client <- min(1, limit / (norm + 1e-6)), of the gradient's norm over the
+  /// ranges in double precision. Source: torch.nn.utils.clip_grad_norm_.
+  virtual void clip_scale(const Group& group, std::span<const Range> ranges, double limit,
+                          ConstValues gradient, Values scale) = 0;
+  /// One SGD step. `scale`, a number a client, multiplies the gradient; null for 1. Velocity is
+  /// null without momentum; mask is null for Scope::all.
   virtual void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
-                        std::span<const float> scale, Values theta, ConstValues gradient,
-                        Values velocity, ConstBits mask) = 0;
-  /// One Adam step; mask is null for Scope::all.
+                        ConstValues scale, Values theta, ConstValues gradient, Values velocity,
+                        ConstBits mask) = 0;
+  /// One Adam step; scale and mask likewise.
   virtual void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
-                         std::span<const AdamStep> steps, Values theta, ConstValues gradient,
-                         Values first, Values second, ConstBits mask) = 0;
+                         std::span<const AdamStep> steps, ConstValues scale, Values theta,
+                         ConstValues gradient, Values first, Values second, ConstBits mask) = 0;
   /// out = a x + b y with factors a client (host); `out` may be x or y.
   virtual void combine(const Group& group, std::size_t size, std::span<const float> a,
                        ConstValues x, std::span<const float> b, ConstValues y, Values out) = 0;
@@ -255,9 +272,6 @@ class Ops {
   /// host out[g] = largest |value|; infinite if one is not a number.
   virtual void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
                                  std::span<double> out) = 0;
-  /// host out[g] = sum of squares of each client's values in the ranges, in double precision.
-  virtual void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
-                            std::span<double> out) = 0;
   /// gradient += lambda (theta - anchor).
   virtual void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
                             ConstValues anchor, Values gradient) = 0;

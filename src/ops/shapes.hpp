@@ -11,7 +11,7 @@ struct ImageShape {
   int width = 0;
   int channels = 0;
 
-  std::size_t size() const {
+  constexpr std::size_t size() const {
     return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
            static_cast<std::size_t>(channels);
   }
@@ -26,11 +26,11 @@ struct ConvShape {
   int stride = 1;
   int padding = 0;
 
-  ImageShape out() const {
+  constexpr ImageShape out() const {
     return {(in.height + 2 * padding - kernel) / stride + 1,
             (in.width + 2 * padding - kernel) / stride + 1, out_channels};
   }
-  std::size_t weights() const {
+  constexpr std::size_t weights() const {
     return static_cast<std::size_t>(out_channels) * static_cast<std::size_t>(in.channels) *
            static_cast<std::size_t>(kernel) * static_cast<std::size_t>(kernel);
   }
@@ -49,8 +49,8 @@ struct PoolShape {
   int stride = 0;  ///< 0: the window's, so that windows don't overlap
   int padding = 0;
 
-  int step() const { return stride == 0 ? window : stride; }
-  ImageShape out() const {
+  constexpr int step() const { return stride == 0 ? window : stride; }
+  constexpr ImageShape out() const {
     const auto windows = [this](int side) {
       const int room = side + 2 * padding - window;
       return room < 0 ? 0 : room / step() + 1;
@@ -80,8 +80,8 @@ struct SampleSource {
   const std::uint8_t* pixels = nullptr;
   const std::int32_t* labels = nullptr;
   ImageShape image;
-  const float* mean = nullptr;       ///< per channel, of pixel / 255
-  const float* deviation = nullptr;  ///< per channel
+  const float* mean = nullptr;       ///< host: per channel, of pixel / 255
+  const float* deviation = nullptr;  ///< host: per channel
 };
 
 /// How a batch shows a sample: row r, column c is the sample's row r + dy, column c + dx, pixel 0

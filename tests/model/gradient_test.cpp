@@ -48,7 +48,7 @@ class Gradients : public ::testing::TestWithParam<Case> {
     std::vector<double> loss(1);
     std::vector<std::int32_t> correct(1);
     activations_.forward(group_, {theta.data(), 0}, Mode::training);
-    activations_.measure(group_, loss, correct);
+    activations_.measure(group_, {{loss.data(), 1}, {correct.data(), 1}});
     return loss[0] / kBatch;
   }
 
@@ -56,7 +56,8 @@ class Gradients : public ::testing::TestWithParam<Case> {
     std::vector<double> loss(1);
     std::vector<std::int32_t> correct(1);
     activations_.forward(group_, {theta_.data(), 0}, Mode::training);
-    activations_.backward(group_, {theta_.data(), 0}, wanted, {gradient_.data(), 0}, loss, correct);
+    activations_.backward(group_, {theta_.data(), 0}, wanted, {gradient_.data(), 0},
+                          {{loss.data(), 1}, {correct.data(), 1}});
   }
 
   std::vector<int> samples_{kBatch};

@@ -96,13 +96,13 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   activations.forward(group, {theta.data(), 0}, Mode::training);
   activations.backward(group, {initial.data(), 0},
                        std::vector<char>(network.layout().tensors().size(), 1),
-                       {gradient.data(), 0}, loss, correct);
+                       {gradient.data(), 0}, {{loss.data(), 1}, {correct.data(), 1}});
   write_vector(folder, "gradient", network.layout(), gradient.data());
 
   // The loss of the trained network in evaluation.
   std::vector<double> evaluated(1);
   activations.forward(group, clients.parameters(), Mode::evaluation);
-  activations.measure(group, evaluated, correct);
+  activations.measure(group, {{evaluated.data(), 1}, {correct.data(), 1}});
   loss.push_back(evaluated[0]);
   write(folder / "loss", loss.data(), 2);
 }

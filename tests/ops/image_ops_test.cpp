@@ -321,13 +321,13 @@ TEST(CrossEntropy, AgreesWithTheDefinition) {
           labels[g][n] = static_cast<std::int32_t>(7 * n + 3 * static_cast<int>(g)) % classes;
         }
       }
-      std::vector<double> loss(3, -1.0);
-      std::vector<std::int32_t> correct(3, -1);
+      std::vector<double> loss(3, 0.5);  // what batches before left
+      std::vector<std::int32_t> correct(3, 2);
       const Grouped<std::int32_t> label_view = labels.view();
-      ops.cross_entropy({samples}, classes, logits.view(), label_view, dlogits.view(), loss,
-                        correct);
-      EXPECT_EQ(loss[1], -1.0);
-      EXPECT_EQ(correct[1], -1);
+      ops.cross_entropy({samples}, classes, logits.view(), label_view, dlogits.view(),
+                        {{loss.data(), 1}, {correct.data(), 1}});
+      EXPECT_EQ(loss[1], 0.5);
+      EXPECT_EQ(correct[1], 2);
       Arrays expected = zeros_like(dlogits);
       for (const std::size_t g : {0U, 2U}) {
         double sum_of_losses = 0;
@@ -344,12 +344,13 @@ TEST(CrossEntropy, AgreesWithTheDefinition) {
           sum_of_losses += std::log(sum) + row[0] - row[labels[g][n]];
           hits += std::max_element(row, row + classes) - row == labels[g][n] ? 1 : 0;
         }
-        EXPECT_NEAR(loss[g], sum_of_losses, 1e-9 + 1e-9 * sum_of_losses);
-        EXPECT_EQ(correct[g], hits);
+        EXPECT_NEAR(loss[g], 0.5 + sum_of_losses, 1e-9 + 1e-9 * sum_of_losses);
+        EXPECT_EQ(correct[g], 2 + hits);
       }
       expect_close(dlogits, expected, 1e-6, "dlogits");
-      std::vector<double> again(3, -1.0);
-      ops.cross_entropy({samples}, classes, logits.view(), label_view, {}, again, correct);
+      std::vector<double> again(3, 0.5);
+      ops.cross_entropy({samples}, classes, logits.view(), label_view, {},
+                        {{again.data(), 1}, {correct.data(), 1}});
       EXPECT_EQ(again, loss);
     }
   }
@@ -367,7 +368,8 @@ TEST(CrossEntropy, SurvivesWhatIsNotFinite) {
       std::vector<float> dlogits(3);
       std::vector<double> loss(1);
       std::vector<std::int32_t> correct(1);
-      ops.cross_entropy({one}, 3, {logits.data()}, {&label}, {dlogits.data()}, loss, correct);
+      ops.cross_entropy({one}, 3, {logits.data()}, {&label}, {dlogits.data()},
+                        {{loss.data(), 1}, {correct.data(), 1}});
       EXPECT_FALSE(std::isfinite(loss[0]));
     }
   }
@@ -378,7 +380,8 @@ TEST(CrossEntropy, SurvivesWhatIsNotFinite) {
   std::vector<float> dlogits(3);
   std::vector<double> loss(1);
   std::vector<std::int32_t> correct(1);
-  ops.cross_entropy({one}, 3, {logits.data()}, {&label}, {dlogits.data()}, loss, correct);
+  ops.cross_entropy({one}, 3, {logits.data()}, {&label}, {dlogits.data()},
+                    {{loss.data(), 1}, {correct.data(), 1}});
   EXPECT_EQ(loss[0], 0);
   EXPECT_EQ(correct[0], 1);
   EXPECT_EQ(dlogits, (std::vector<float>{0, 0, 0}));

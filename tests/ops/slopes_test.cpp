@@ -223,8 +223,8 @@ TEST(Slopes, CrossEntropy) {
   std::vector<double> losses(1);
   std::vector<std::int32_t> correct(1);
   const Grouped<std::int32_t> label_view = labels.view();
-  ops.cross_entropy({kOneClient}, kClasses, logits.view(), label_view, dlogits.view(), losses,
-                    correct);
+  ops.cross_entropy({kOneClient}, kClasses, logits.view(), label_view, dlogits.view(),
+                    {{losses.data(), 1}, {correct.data(), 1}});
   expect_slopes(dlogits, doubles_of(logits, 0), loss, "dlogits");
 }
 

@@ -17,9 +17,10 @@ TEST_P(Parameters, AdamByHand) {
   const std::vector<int> samples{1};
   const Range range{0, 3};
   AdamRule rule{.beta1 = 0.9F, .beta2 = 0.5F, .epsilon = 1, .weight_decay = 0.25F};
-  const AdamStep step{.scale = 0.5F, .rate = 0.1F, .second_scale = 2};
-  ops_.adam_step({samples}, {&range, 1}, rule, {&step, 1}, theta.view(), gradient.view(),
-                 first.view(), second.view(), {});
+  const AdamStep step{.rate = 0.1F, .second_scale = 2};
+  const float scale = 0.5F;
+  ops_.adam_step({samples}, {&range, 1}, rule, {&step, 1}, {&scale, 1}, theta.view(),
+                 gradient.view(), first.view(), second.view(), {});
   EXPECT_NEAR(first[0][0], 1.1, 1e-6);
   EXPECT_NEAR(second[0][2], 5, 1e-6);
   EXPECT_NEAR(theta[0][1], 4 - 0.1 * 1.1 / (std::sqrt(5.0) * 2 + 1), 1e-6);
@@ -28,8 +29,8 @@ TEST_P(Parameters, AdamByHand) {
   // Yogi: v = 6 - 0.5 * sign(6 - 4) * 4 = 4.
   Clients<float> theta2(1, 64, 4), first2(1, 64, 1), second2(1, 64, 6);
   rule.yogi = true;
-  ops_.adam_step({samples}, {&range, 1}, rule, {&step, 1}, theta2.view(), gradient.view(),
-                 first2.view(), second2.view(), {});
+  ops_.adam_step({samples}, {&range, 1}, rule, {&step, 1}, {&scale, 1}, theta2.view(),
+                 gradient.view(), first2.view(), second2.view(), {});
   EXPECT_NEAR(second2[0][0], 4, 1e-6);
   EXPECT_NEAR(theta2[0][0], 4 - 0.1 * 1.1 / (2 * 2 + 1), 1e-6);
 }
@@ -39,12 +40,12 @@ TEST_P(Parameters, AdamLeavesWhatIsOutOfScope) {
   const std::vector<Range> ranges = make_ranges({kSizes, kSizes + std::size(kSizes)});
   const std::size_t size = padded_size(ranges);
   const std::vector<int> samples = make_samples(7);
-  const std::vector<AdamStep> steps(7, {.scale = 1, .rate = 0.1F, .second_scale = 1});
+  const std::vector<AdamStep> steps(7, {.rate = 0.1F, .second_scale = 1});
   const AdamRule rule{.beta1 = 0.9F, .beta2 = 0.99F, .epsilon = 1e-3F, .scope = Scope::personal};
   Clients<float> theta(7, size), gradient(7, size, 1), first(7, size, 0), second(7, size, 0);
   Clients<Word> mask(7, size / kWordBits);
   for (std::size_t g = 0; g < 7; ++g) fill_bits(random, ranges, 0.5, mask[g]);
-  ops_.adam_step({samples}, ranges, rule, steps, theta.view(), gradient.view(), first.view(),
+  ops_.adam_step({samples}, ranges, rule, steps, {}, theta.view(), gradient.view(), first.view(),
                  second.view(), mask.view());
   for (std::size_t g = 0; g < 7; ++g)
     for_each_index(ranges, [&](std::size_t j) {

@@ -234,7 +234,7 @@ void CpuOps::channels_last(const Group& group, const ImageShape& shape, ConstVal
 
 void CpuOps::cross_entropy(const Group& group, int classes, ConstValues logits,
                            Grouped<const std::int32_t> labels, Values dlogits,
-                           std::span<double> loss, std::span<std::int32_t> correct) {
+                           const LossSums& sums) {
   for_each_client(group, [&](int g, int samples) {
     double sum = 0;
     std::int32_t hits = 0;
@@ -246,8 +246,8 @@ void CpuOps::cross_entropy(const Group& group, int classes, ConstValues logits,
       sum += result.loss;
       hits += result.correct ? 1 : 0;
     }
-    loss[static_cast<std::size_t>(g)] = sum;
-    correct[static_cast<std::size_t>(g)] = hits;
+    *sums.loss[g] += sum;
+    *sums.correct[g] += hits;
   });
 }
 

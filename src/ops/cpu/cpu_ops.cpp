@@ -55,6 +55,13 @@ void CpuOps::copy(void* to, const void* from, std::size_t bytes) {
 void CpuOps::zero(void* device, std::size_t bytes) {
   if (bytes != 0) std::memset(device, 0, bytes);
 }
+std::shared_ptr<const void> CpuOps::place(const void* host, std::size_t /*bytes*/) {
+  return {std::shared_ptr<const void>(), host};
+}
+
+void CpuOps::replay(std::span<const std::uint64_t> /*key*/, const std::function<void()>& work) {
+  work();
+}
 
 void CpuOps::bits_and_not(const Group& group, std::size_t words, ConstBits a, ConstBits b,
                           Bits out) {

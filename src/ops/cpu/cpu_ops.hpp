@@ -22,6 +22,8 @@ class CpuOps final : public Ops {
   void download(void* host, const void* device, std::size_t bytes) override;
   void copy(void* to, const void* from, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
+  std::shared_ptr<const void> place(const void* host, std::size_t bytes) override;
+  void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) override;
 
   void gather_batch(const Group& group, const SampleSource& source,
                     Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
@@ -64,28 +66,28 @@ class CpuOps final : public Ops {
                       Values y) override;
   void channels_last(const Group& group, const ImageShape& shape, ConstValues x, Values y) override;
   void cross_entropy(const Group& group, int classes, ConstValues logits,
-                     Grouped<const std::int32_t> labels, Values dlogits, std::span<double> loss,
-                     std::span<std::int32_t> correct) override;
+                     Grouped<const std::int32_t> labels, Values dlogits,
+                     const LossSums& sums) override;
   void add_class_sums(const Group& group, std::size_t size, ConstValues x,
                       Grouped<const std::int32_t> labels, Grouped<double> sums) override;
   void pull_to_class(const Group& group, std::size_t size, std::span<const float> factor,
                      ConstValues x, Grouped<const std::int32_t> labels, ConstValues targets,
                      Values dx) override;
 
+  void clip_scale(const Group& group, std::span<const Range> ranges, double limit,
+                  ConstValues gradient, Values scale) override;
   void sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
-                std::span<const float> scale, Values theta, ConstValues gradient, Values velocity,
+                ConstValues scale, Values theta, ConstValues gradient, Values velocity,
                 ConstBits mask) override;
   void adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
-                 std::span<const AdamStep> steps, Values theta, ConstValues gradient, Values first,
-                 Values second, ConstBits mask) override;
+                 std::span<const AdamStep> steps, ConstValues scale, Values theta,
+                 ConstValues gradient, Values first, Values second, ConstBits mask) override;
   void combine(const Group& group, std::size_t size, std::span<const float> a, ConstValues x,
                std::span<const float> b, ConstValues y, Values out) override;
   void dot(const Group& group, std::span<const Range> ranges, ConstValues x, ConstValues y,
            std::span<double> out) override;
   void largest_magnitude(const Group& group, std::size_t size, ConstValues values,
                          std::span<double> out) override;
-  void squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
-                    std::span<double> out) override;
   void add_proximal(const Group& group, std::size_t size, float lambda, ConstValues theta,
                     ConstValues anchor, Values gradient) override;
   void change_magnitude(const Group& group, std::size_t size, ConstValues theta,

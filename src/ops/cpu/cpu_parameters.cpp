@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "ops/cpu/cpu_ops.hpp"
@@ -55,24 +56,34 @@ void for_each_range(const Group& group, std::span<const Range> ranges, const Vis
 
 }  // namespace
 
+void CpuOps::clip_scale(const Group& group, std::span<const Range> ranges, double limit,
+                        ConstValues gradient, Values scale) {
+  for_each_client(group, [&](int g) {
+    double squares = 0;
+    for (const Range& range : ranges)
+      squares += parameters_.squared_norm(length(range.size), gradient[g] + length(range.begin));
+    *scale[g] = static_cast<float>(std::min(1.0, limit / (std::sqrt(squares) + 1e-6)));
+  });
+}
+
 void CpuOps::sgd_step(const Group& group, std::span<const Range> ranges, const SgdRule& rule,
-                      std::span<const float> scale, Values theta, ConstValues gradient,
-                      Values velocity, ConstBits mask) {
+                      ConstValues scale, Values theta, ConstValues gradient, Values velocity,
+                      ConstBits mask) {
   for_each_range(group, ranges, [&](int g, const Range& range, std::size_t) {
     const auto begin = length(range.begin);
-    parameters_.sgd_step(length(range.size), {rule, scale[static_cast<std::size_t>(g)]},
-                         theta[g] + begin, gradient[g] + begin,
-                         velocity ? velocity[g] + begin : nullptr,
+    parameters_.sgd_step(length(range.size), {rule, scale ? *scale[g] : 1.0F}, theta[g] + begin,
+                         gradient[g] + begin, velocity ? velocity[g] + begin : nullptr,
                          mask ? mask[g] + first_word(range) : nullptr);
   });
 }
 
 void CpuOps::adam_step(const Group& group, std::span<const Range> ranges, const AdamRule& rule,
-                       std::span<const AdamStep> steps, Values theta, ConstValues gradient,
-                       Values first, Values second, ConstBits mask) {
+                       std::span<const AdamStep> steps, ConstValues scale, Values theta,
+                       ConstValues gradient, Values first, Values second, ConstBits mask) {
   for_each_range(group, ranges, [&](int g, const Range& range, std::size_t) {
     const auto begin = length(range.begin);
-    parameters_.adam_step(length(range.size), rule, steps[static_cast<std::size_t>(g)],
+    parameters_.adam_step(length(range.size),
+                          {rule, steps[static_cast<std::size_t>(g)], scale ? *scale[g] : 1.0F},
                           theta[g] + begin, gradient[g] + begin, first[g] + begin,
                           second[g] + begin, mask ? mask[g] + first_word(range) : nullptr);
   });
@@ -100,15 +111,6 @@ void CpuOps::largest_magnitude(const Group& group, std::size_t size, ConstValues
                                std::span<double> out) {
   for_each_client(group, [&](int g) {
     out[static_cast<std::size_t>(g)] = parameters_.largest_magnitude(length(size), values[g]);
-  });
-}
-
-void CpuOps::squared_norm(const Group& group, std::span<const Range> ranges, ConstValues values,
-                          std::span<double> out) {
-  for_each_client(group, [&](int g) { out[static_cast<std::size_t>(g)] = 0; });
-  for_each_range(group, ranges, [&](int g, const Range& range, std::size_t) {
-    out[static_cast<std::size_t>(g)] +=
-        parameters_.squared_norm(length(range.size), values[g] + length(range.begin));
   });
 }
 

@@ -13,6 +13,13 @@ struct SgdStep {
   float scale = 1;
 };
 
+/// The same of Adam.
+struct AdamClientStep {
+  AdamRule rule;
+  AdamStep step;
+  float scale = 1;
+};
+
 /// What a selection takes from one range.
 struct SelectionRule {
   std::ptrdiff_t count = 0;
@@ -29,7 +36,7 @@ struct ParameterKernels {
   void (*sgd_step)(std::ptrdiff_t size, const SgdStep& step, float* theta, const float* gradient,
                    float* velocity, const Word* mask);
   /// mask is null without a scope.
-  void (*adam_step)(std::ptrdiff_t size, const AdamRule& rule, const AdamStep& step, float* theta,
+  void (*adam_step)(std::ptrdiff_t size, const AdamClientStep& step, float* theta,
                     const float* gradient, float* first, float* second, const Word* mask);
   void (*combine)(std::ptrdiff_t size, float a, const float* x, float b, const float* y,
                   float* out);

@@ -10,9 +10,10 @@ constexpr Index kSums = 32;   // partial sums: the same on every instruction set
 
 /// Limited by memory: 28 bytes a parameter. The compiler vectorises the inner loop; whole words out
 /// of scope are skipped.
-void adam_step(Index size, const AdamRule& rule, const AdamStep& step, float* __restrict theta,
+void adam_step(Index size, const AdamClientStep& client, float* __restrict theta,
                const float* __restrict gradient, float* __restrict first, float* __restrict second,
                const Word* mask) {
+  const auto& [rule, step, scale] = client;
   const Word flip = rule.scope == Scope::shared ? ~Word{0} : 0;
   const float new1 = 1 - rule.beta1;
   const float new2 = 1 - rule.beta2;
@@ -22,7 +23,7 @@ void adam_step(Index size, const AdamRule& rule, const AdamStep& step, float* __
     const Index end = size - b < kBlock ? size : b + kBlock;
     for (Index i = b; i < end; ++i) {
       const bool trained = ((word >> (i - b)) & 1) != 0;
-      const float g = step.scale * gradient[i] + rule.weight_decay * theta[i];
+      const float g = scale * gradient[i] + rule.weight_decay * theta[i];
       const float m = rule.beta1 * first[i] + new1 * g;
       const float square = g * g;
       const float sign = second[i] > square ? 1.F : second[i] < square ? -1.F : 0.F;

@@ -1,0 +1,123 @@
+#include "cuda_ops.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/aligned.hpp"
+#include "base/error.hpp"
+
+namespace fedselect::cuda {
+
+namespace {
+
+constexpr std::size_t kMostConstants = 4096;
+constexpr std::size_t kMostReplays = 256;
+constexpr std::size_t kCublasWorkspace = std::size_t{32} << 20;
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+CudaOps::CudaOps(int device) : device_(device) {
+  FEDSELECT_CUDA(cudaSetDevice(device));
+  cudaDeviceProp properties{};
+  FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
+  name_ = fmt::format("cuda:{} ({})", device, properties.name);
+  stream_ = make_stream();
+  cublas_ = make_cublas(stream_.get());
+  // A workspace of its own, so that cuBLAS allocates nothing while a graph is recorded, and gives
+  // the same bits in each run.
+  cublas_workspace_ = make_device_memory(kCublasWorkspace);
+  FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kCublasWorkspace));
+}
+
+CudaOps::~CudaOps() { cudaStreamSynchronize(stream_.get()); }
+
+std::string CudaOps::device() const { return name_; }
+
+void CudaOps::synchronize() { FEDSELECT_CUDA(cudaStreamSynchronize(stream_.get())); }
+
+std::shared_ptr<void> CudaOps::allocate(std::size_t bytes) {
+  auto memory =
+      std::make_shared<DeviceMemory>(make_device_memory(round_up(std::max<std::size_t>(bytes, 1),
+                                                                 kAlignment)));
+  zero(memory->get(), bytes);
+  return {memory, memory->get()};
+}
+
+void CudaOps::upload(void* device, const void* host, std::size_t bytes) {
+  pinned_.upload(stream_.get(), device, host, bytes);
+}
+
+void CudaOps::download(void* host, const void* device, std::size_t bytes) {
+  pinned_.download(stream_.get(), host, device, bytes);
+}
+
+void CudaOps::copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes != 0)
+    FEDSELECT_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.get()));
+}
+
+void CudaOps::zero(void* device, std::size_t bytes) {
+  if (bytes != 0) FEDSELECT_CUDA(cudaMemsetAsync(device, 0, bytes, stream_.get()));
+}
+
+std::shared_ptr<const void> CudaOps::place(const void* host, std::size_t bytes) {
+  auto memory = std::make_shared<DeviceMemory>(make_device_memory(bytes));
+  upload(memory->get(), host, bytes);
+  return {memory, memory->get()};
+}
+
+const void* CudaOps::constant_bytes(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return nullptr;
+  const auto [entry, is_new] = constants_.try_emplace(text_of(bytes));
+  if (!is_new) return entry->second.get();
+  expect(!capturing_, "what a replay depends on was there the first time");
+  entry->second = make_device_memory(bytes.size());
+  upload(entry->second.get(), bytes.data(), bytes.size());
+  return entry->second.get();
+}
+
+DeviceGroup CudaOps::on_device(const Group& group) {
+  if (constants_.size() > kMostConstants && !capturing_) forget();
+  DeviceGroup seen{.clients = group.size()};
+  for (const int samples : group.samples) seen.most = std::max(seen.most, samples);
+  if (seen.most > 0) seen.samples = constant(group.samples);
+  return seen;
+}
+
+void CudaOps::forget() {
+  synchronize();
+  replays_.clear();
+  constants_.clear();
+}
+
+/// The first time only warms up: constants go to the device, the arena grows, cuBLAS loads its
+/// kernels. The second time is recorded.
+void CudaOps::replay(std::span<const std::uint64_t> key, const std::function<void()>& work) {
+  if (replays_.size() > kMostReplays) forget();
+  if (arena_generation_ != arena_.generation()) {
+    synchronize();
+    replays_.clear();
+    arena_generation_ = arena_.generation();
+  }
+  const auto [entry, is_new] = replays_.try_emplace(text_of(std::as_bytes(key)));
+  if (is_new) return work();  // entry may be gone now
+  Graph& graph = entry->second;
+  if (!graph) {
+    capturing_ = true;
+    try {
+      graph = capture(stream_.get(), work);
+    } catch (...) {
+      capturing_ = false;
+      throw;
+    }
+    capturing_ = false;
+  }
+  FEDSELECT_CUDA(cudaGraphLaunch(graph.get(), stream_.get()));
+}
+
+}  // namespace fedselect::cuda

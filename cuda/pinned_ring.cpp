@@ -1,0 +1,44 @@
+#include "pinned_ring.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "check.hpp"
+
+namespace fedselect::cuda {
+
+PinnedRing::Piece& PinnedRing::next() {
+  Piece& piece = pieces_[turn_++ % pieces_.size()];
+  if (!piece.free) {
+    piece.memory = make_pinned_memory(kPiece);
+    piece.free = make_event();
+  } else {
+    FEDSELECT_CUDA(cudaEventSynchronize(piece.free.get()));
+  }
+  return piece;
+}
+
+void PinnedRing::upload(cudaStream_t stream, void* device, const void* host, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += kPiece) {
+    const std::size_t part = std::min(kPiece, bytes - at);
+    Piece& piece = next();
+    std::memcpy(piece.memory.get(), static_cast<const std::byte*>(host) + at, part);
+    FEDSELECT_CUDA(cudaMemcpyAsync(static_cast<std::byte*>(device) + at, piece.memory.get(), part,
+                                   cudaMemcpyHostToDevice, stream));
+    FEDSELECT_CUDA(cudaEventRecord(piece.free.get(), stream));
+  }
+}
+
+void PinnedRing::download(cudaStream_t stream, void* host, const void* device, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += kPiece) {
+    const std::size_t part = std::min(kPiece, bytes - at);
+    Piece& piece = next();
+    FEDSELECT_CUDA(cudaMemcpyAsync(piece.memory.get(), static_cast<const std::byte*>(device) + at,
+                                   part, cudaMemcpyDeviceToHost, stream));
+    FEDSELECT_CUDA(cudaEventRecord(piece.free.get(), stream));
+    FEDSELECT_CUDA(cudaEventSynchronize(piece.free.get()));
+    std::memcpy(static_cast<std::byte*>(host) + at, piece.memory.get(), part);
+  }
+}
+
+}  // namespace fedselect::cuda

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "base/random.hpp"
+#include "cuda_ops.hpp"
+#include "ops/device_array.hpp"
+
+/// What the tests of the GPU's op set share: it and the CPU's side by side, given the same arrays.
+namespace fedselect::ops::test {
+
+/// Sizes that break kernels.
+inline constexpr std::size_t kSizes[] = {0, 1, 31, 32, 33, 64, 257, 1000};
+inline constexpr int kGroups[] = {1, 2, 7};
+
+/// Unequal numbers of samples, some zero; `most` at most.
+inline std::vector<int> unequal_samples(int clients, int most) {
+  std::vector<int> samples;
+  for (int g = 0; g < clients; ++g)
+    samples.push_back(g % 4 == 1 ? 0 : std::max(1, most - 5 * (g % 3)));
+  return samples;
+}
+
+struct TwoDevices {
+  std::unique_ptr<Ops> cpu = make_cpu_ops();
+  std::unique_ptr<Ops> gpu = std::make_unique<cuda::CudaOps>(0);
+};
+
+/// One array of every client on both devices, with a gap behind each that nobody may touch.
+template <class T>
+class Twin {
+ public:
+  Twin(TwoDevices& devices, int clients, std::size_t count)
+      : devices_(devices),
+        clients_(clients),
+        count_(count),
+        cpu_(*devices.cpu, clients, count + kGap),
+        gpu_(*devices.gpu, clients, count + kGap) {
+    set([](int, std::size_t) { return T{}; });
+  }
+
+  /// Sets every element, gaps included, to value(client, index).
+  template <class Value>
+  void set(const Value& value) {
+    std::vector<T> values(count_ + kGap);
+    for (int g = 0; g < clients_; ++g) {
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = value(g, i);
+      cpu_.upload(*devices_.cpu, g, std::span<const T>(values));
+      gpu_.upload(*devices_.gpu, g, std::span<const T>(values));
+    }
+  }
+  /// Normal values, gaps included.
+  void randomize(std::uint32_t seed) {
+    RandomStream random(seed, Purpose::test);
+    set([&](int, std::size_t) { return static_cast<T>(random.normal()); });
+  }
+
+  Grouped<T> cpu() const { return cpu_.view(); }
+  Grouped<T> gpu() const { return gpu_.view(); }
+  std::vector<T> on_cpu(int g) const { return read(*devices_.cpu, cpu_, g); }
+  std::vector<T> on_gpu(int g) const { return read(*devices_.gpu, gpu_, g); }
+
+  /// Both hold the same bits, gaps included.
+  void expect_same_bits(const char* what) const {
+    for (int g = 0; g < clients_; ++g) {
+      const auto a = on_cpu(g), b = on_gpu(g);
+      for (std::size_t i = 0; i < a.size(); ++i)
+        ASSERT_TRUE(std::memcmp(&a[i], &b[i], sizeof(T)) == 0)
+            << what << ": client " << g << ", element " << i << " of " << count_ << ": cpu "
+            << +a[i] << ", gpu " << +b[i];
+    }
+  }
+  /// Each client's difference is at most `tolerance` times the largest magnitude of what the CPU
+  /// has; gaps are the same.
+  void expect_close(double tolerance, const char* what) const {
+    for (int g = 0; g < clients_; ++g) {
+      const auto a = on_cpu(g), b = on_gpu(g);
+      double largest = 0;
+      for (std::size_t i = 0; i < count_; ++i)
+        largest = std::max(largest, std::abs(static_cast<double>(a[i])));
+      for (std::size_t i = 0; i < a.size(); ++i)
+        ASSERT_LE(std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])),
+                  i < count_ ? tolerance * largest : 0)
+            << what << ": client " << g << ", element " << i << " of " << count_ << ": cpu "
+            << +a[i] << ", gpu " << +b[i];
+    }
+  }
+
+ private:
+  static constexpr std::size_t kGap = 64;
+
+  std::vector<T> read(Ops& ops, const DeviceArray<T>& array, int g) const {
+    std::vector<T> values(count_ + kGap);
+    array.download(ops, g, std::span(values));
+    return values;
+  }
+
+  TwoDevices& devices_;
+  int clients_;
+  std::size_t count_;
+  DeviceArray<T> cpu_;
+  DeviceArray<T> gpu_;
+};
+
+}  // namespace fedselect::ops::test
