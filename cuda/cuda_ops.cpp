@@ -41,9 +41,8 @@ std::string CudaOps::device() const { return name_; }
 void CudaOps::synchronize() { FEDSELECT_CUDA(cudaStreamSynchronize(stream_.get())); }
 
 std::shared_ptr<void> CudaOps::allocate(std::size_t bytes) {
-  auto memory =
-      std::make_shared<DeviceMemory>(make_device_memory(round_up(std::max<std::size_t>(bytes, 1),
-                                                                 kAlignment)));
+  auto memory = std::make_shared<DeviceMemory>(
+      make_device_memory(round_up(std::max<std::size_t>(bytes, 1), kAlignment)));
   zero(memory->get(), bytes);
   return {memory, memory->get()};
 }

@@ -141,9 +141,11 @@ class CudaOps final : public ops::Ops {
             std::span<std::size_t> counts) override;
   void unpack(const Group& group, std::size_t size, ConstValues packed, ConstBits mask,
               Values theta) override;
- 
+
   /// For what shares the stream: sums over ranks.
   cudaStream_t stream() const { return stream_.get(); }
+  /// Waits for all that was queued.
+  void synchronize();
 
  private:
   /// The group's numbers on the device. An op calls it before it asks for constants.
@@ -167,7 +169,6 @@ class CudaOps final : public ops::Ops {
   void fetch(std::span<T> host, const T* device) {
     download(host.data(), device, host.size_bytes());
   }
-  void synchronize();
   void forget();
 
   int device_;
@@ -179,7 +180,7 @@ class CudaOps final : public ops::Ops {
   PinnedRing pinned_;
   std::unordered_map<std::string, DeviceMemory> constants_;
   std::unordered_map<std::string, Graph> replays_;  ///< empty: seen once
-  std::size_t arena_generation_ = 0;  ///< with which the graphs were recorded
+  std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded
   bool capturing_ = false;
 };
 

@@ -47,6 +47,7 @@ double run(Algorithm& algorithm, const Config& config, const Dataset& data,
            const Partition& partition, const Network& network, Communicator& comm) {
   algorithm.prepare(network.layout());
   const auto ops = ops::make_cpu_ops();
+  const auto sums = make_host_sum(comm);
   Simulation simulation({.seed = static_cast<std::uint64_t>(config.seed),
                          .rounds = static_cast<int>(config.rounds),
                          .train = config.train,
@@ -55,7 +56,7 @@ double run(Algorithm& algorithm, const Config& config, const Dataset& data,
                          .evaluate = config.evaluate,
                          .passes = config.train.passes,
                          .initial = {}},
-                        algorithm, network, data, partition, *ops, comm);
+                        algorithm, network, data, partition, {*ops, *sums}, comm);
   RoundRecord last;
   for (int t = 0; t < config.rounds; ++t) last = gather_round(comm, simulation.round(t));
   const double sum = std::accumulate(

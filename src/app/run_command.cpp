@@ -10,6 +10,7 @@
 #include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/outcome.hpp"
+#include "app/rank_device.hpp"
 #include "app/run_log.hpp"
 #include "base/progress.hpp"
 #include "fed/simulation.hpp"
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 
 struct RunOptions {
   ConfigSource source;
+  DeviceOptions device;
   std::string out = "runs";
   std::string name;  ///< empty: the config's
   bool quiet = false;
@@ -104,7 +106,7 @@ class Runner {
         log_(log),
         command_(options.command),
         folders_(choose_folders(options, experiment.config)),
-        ops_(ops::make_cpu_ops(static_cast<int>(comm.all_reduce_min(ops::cpu_level())))) {
+        device_(options.device, comm) {
     together(comm_, [&] {
       if (comm_.is_root()) std::for_each(folders_.begin(), folders_.end(), require_unused);
     });
@@ -121,7 +123,7 @@ class Runner {
   Outcome run_method(std::size_t index) {
     const MethodConfig& method = config_.methods[index];
     Simulation simulation(setup_of(experiment_, method), *method.algorithm, experiment_.network,
-                          experiment_.data, experiment_.partition, *ops_, comm_);
+                          experiment_.data, experiment_.partition, device_.view(), comm_);
     auto writer = open_run(index);
     Outcome outcome(method.label, experiment_.network.layout());
     run_rounds(title_of(index), simulation, *writer, outcome);
@@ -138,13 +140,15 @@ class Runner {
 
   std::unique_ptr<RunWriter> open_run(std::size_t index) {
     const fs::path& folder = folders_[index];
-    auto description = describe_run(config_, index, make_manifest(comm_, ops_->device(), command_));
+    auto description =
+        describe_run(config_, index, make_manifest(comm_, device_.view().ops.device(), command_));
     std::unique_ptr<RunWriter> writer;
     together(comm_, [&] {
       writer =
           std::make_unique<RunWriter>(folder, std::move(description), experiment_.network, comm_);
     });
     log_.open(folder);
+    for (const std::string& note : device_.notes()) log_.say(note);
     log_.say(fmt::format("{}: rounds {}, clients {}, ranks {}, folder {}", title_of(index),
                          config_.rounds, experiment_.partition.clients(), comm_.size(),
                          folder.string()));
@@ -189,7 +193,7 @@ class Runner {
   RunLog& log_;
   std::vector<std::string> command_;
   std::vector<fs::path> folders_;
-  std::unique_ptr<ops::Ops> ops_;
+  RankDevice device_;
 };
 
 /// Collective.
@@ -211,6 +215,7 @@ void add_run_command(CLI::App& app, Request& request) {
   auto* command = app.add_subcommand("run", "run an experiment: every method of a config");
   auto options = std::make_shared<RunOptions>();
   add_config_options(*command, options->source);
+  add_device_options(*command, options->device);
   command->add_option("--out", options->out, "folder in which runs are made")
       ->type_name("DIR")
       ->capture_default_str();

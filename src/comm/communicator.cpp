@@ -20,6 +20,7 @@ class SelfCommunicator final : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
+  int node_rank() const override { return 0; }
   void barrier() override {}
   void all_reduce_sum(std::span<std::int64_t> /*values*/) override {}
   void all_reduce_sum(std::span<std::uint32_t> /*values*/) override {}

@@ -24,6 +24,8 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  /// Number of this rank among those of its node, from 0.
+  virtual int node_rank() const = 0;
   bool is_root() const { return rank() == 0; }
 
   /// Collective: waits for all ranks.
@@ -84,6 +86,9 @@ class MpiSession {
  private:
   std::unique_ptr<Communicator> world_;
 };
+
+/// Whether MPI says that it reads and writes the memory of CUDA devices.
+bool mpi_is_cuda_aware();
 
 /// Name and version of the MPI library, for the manifest.
 std::string mpi_library();

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 #include <mpi.h>
+#if defined(OPEN_MPI)
+#include <mpi-ext.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -84,11 +87,13 @@ class MpiCommunicator final : public Communicator {
     FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size_));
     FEDSELECT_CHECK_MPI(
         MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_));
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node_, &node_rank_));
   }
   ~MpiCommunicator() override { MPI_Comm_free(&node_); }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+  int node_rank() const override { return node_rank_; }
   void barrier() override { FEDSELECT_CHECK_MPI(MPI_Barrier(comm_)); }
 
   void all_reduce_sum(std::span<std::int64_t> values) override { sum(values, MPI_INT64_T); }
@@ -142,11 +147,9 @@ class MpiCommunicator final : public Communicator {
   std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
     auto window = std::make_shared<SharedWindow>(node_, bytes);
-    int node_rank = 0;
-    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node_, &node_rank));
     window->fence();
     agree(*this, [&] {
-      if (node_rank == 0) fill(window->data());
+      if (node_rank_ == 0) fill(window->data());
     });
     window->fence();
     return {window, window->data().data()};
@@ -184,6 +187,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm node_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
+  int node_rank_ = 0;
 };
 
 }  // namespace
@@ -196,6 +200,14 @@ MpiSession::MpiSession(int& argc, char**& argv) {
 MpiSession::~MpiSession() {
   world_.reset();
   MPI_Finalize();
+}
+
+bool mpi_is_cuda_aware() {
+#if defined(MPIX_CUDA_AWARE_SUPPORT)
+  return MPIX_Query_cuda_support() == 1;
+#else
+  return false;
+#endif
 }
 
 std::string mpi_library() {

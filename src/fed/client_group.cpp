@@ -39,6 +39,15 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
   take_.resize(personal_counts_.size());
 }
 
+std::size_t ClientGroup::bytes_per_client(const ParameterLayout& layout,
+                                          const Belongings& belongings) {
+  // Parameters, those at the start, gradient; masks: in force, next, eligible and two candidates.
+  const std::size_t vectors =
+      3 + belongings.vectors.size() + static_cast<std::size_t>(belongings.contributions);
+  constexpr std::size_t kMasks = 5;
+  return vectors * layout.padded_size() * sizeof(float) + kMasks * layout.words() * sizeof(Word);
+}
+
 void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
                        const Broadcast& broadcast, int round) {
   const PhaseClock::Scope timed(clock_, Phase::store);

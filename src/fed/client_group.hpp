@@ -72,6 +72,9 @@ class ClientGroup {
   ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capacity,
               const Belongings& belongings, std::span<const float> initial, PhaseClock& clock);
 
+  /// Bytes of device memory that each client of a group takes at most.
+  static std::size_t bytes_per_client(const ParameterLayout& layout, const Belongings& belongings);
+
   // Coming and going (the round calls these)
 
   /// Takes over the clients' states: personal values where their masks say so, the global model

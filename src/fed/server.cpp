@@ -48,9 +48,9 @@ void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weig
     contributions_[i].add(clients, weights, clients.contribution(i), {});
 }
 
-void Server::all_reduce(Communicator& comm) {
-  sum_.all_reduce(comm);
-  for (SharedSum& sum : contributions_) sum.all_reduce(comm);
+void Server::all_reduce(DeviceSum& sums) {
+  sum_.all_reduce(sums);
+  for (SharedSum& sum : contributions_) sum.all_reduce(sums);
 }
 
 const ParameterVector& Server::mean() {
@@ -81,6 +81,7 @@ void Server::take_mean() {
   optimizer_.step(kServer, layout_.ranges(), config_.lr,
                   {.theta = model_.view(),
                    .gradient = mean_.view(),
+                   .scale = {},
                    .mask = unshared_.view(),
                    .scope = ops::Scope::shared});
 }

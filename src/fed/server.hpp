@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "comm/communicator.hpp"
+#include "comm/device_sum.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/optimizer.hpp"
 #include "fed/shared_sum.hpp"
@@ -33,7 +33,7 @@ class Server {
   /// out.
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights);
   /// Collective: the sums over all ranks.
-  void all_reduce(Communicator& comm);
+  void all_reduce(DeviceSum& sums);
   /// What clients are told from now on.
   void post(std::span<const float> notice) { notice_.upload(ops_, 0, notice); }
 

@@ -55,11 +55,10 @@ void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> w
             client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
 }
 
-void SharedSum::all_reduce(Communicator& comm) {
-  if (comm.size() == 1) return;
-  comm.all_reduce_sum(std::span(low_.of(0), low_.count()));
-  if (fixed_.two_words) comm.all_reduce_sum(std::span(high_.of(0), high_.count()));
-  comm.all_reduce_sum(std::span(weight_.of(0), weight_.count()));
+void SharedSum::all_reduce(DeviceSum& sums) {
+  sums.all_reduce(std::span(low_.of(0), low_.count()));
+  if (fixed_.two_words) sums.all_reduce(std::span(high_.of(0), high_.count()));
+  sums.all_reduce(std::span(weight_.of(0), weight_.count()));
 }
 
 void SharedSum::mean(ParameterVector& global) const {

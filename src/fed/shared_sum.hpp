@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "comm/communicator.hpp"
+#include "comm/device_sum.hpp"
 #include "fed/client_group.hpp"
 #include "ops/device_array.hpp"
 
@@ -33,7 +33,7 @@ class SharedSum {
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
            ops::ConstValues values, ops::ConstBits mask);
   /// Collective: the sum over all ranks.
-  void all_reduce(Communicator& comm);
+  void all_reduce(DeviceSum& sums);
   /// global <- the mean at each index that somebody shared; elsewhere it keeps its value.
   void mean(ParameterVector& global) const;
   /// bits <- 1 where nobody shared.

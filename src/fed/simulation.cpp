@@ -12,8 +12,6 @@ namespace fedselect {
 
 namespace {
 
-/// A CPU rank trains one client at a time; a GPU takes as many as fit.
-constexpr int kGroup = 1;
 constexpr std::int64_t kBytesPerValue = 4;
 
 std::vector<double> expected_work(const Partition& partition) {
@@ -34,39 +32,56 @@ AlignedVector<float> first_model(const SimulationSetup& setup, const Network& ne
   return {setup.initial.begin(), setup.initial.end()};
 }
 
-/// Cuts a list into groups of at most kGroup clients.
-template <class Action>
-void for_each_group(std::span<const int> clients, const Action& action) {
-  for (std::size_t i = 0; i < clients.size(); i += kGroup)
-    action(clients.subspan(i, std::min<std::size_t>(kGroup, clients.size() - i)));
+TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algorithm) {
+  return {.train = setup.train,
+          .rounds = setup.rounds,
+          .test_batch = static_cast<int>(setup.evaluate.batch),
+          .seed = setup.seed,
+          .validation = algorithm.validation()};
+}
+
+/// As many clients as there are, as were asked for, or as fit.
+int choose_group(const Device& device, std::size_t clients, std::size_t bytes_per_client) {
+  const std::size_t wanted =
+      device.group > 0 ? static_cast<std::size_t>(device.group) : device.memory / bytes_per_client;
+  return static_cast<int>(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(clients, 1)));
 }
 
 }  // namespace
 
+/// Cuts a list into groups that fit the device.
+template <class Action>
+void Simulation::for_each_group(std::span<const int> clients, const Action& action) const {
+  const auto most = static_cast<std::size_t>(group_size_);
+  for (std::size_t i = 0; i < clients.size(); i += most)
+    action(clients.subspan(i, std::min(most, clients.size() - i)));
+}
+
 Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
                        const Network& network, const Dataset& data, const Partition& partition,
-                       ops::Ops& ops, Communicator& comm)
+                       const Device& device, Communicator& comm)
     : setup_(setup),
       algorithm_(algorithm),
       layout_(network.layout()),
       training_flops_(network.training_flops()),
       partition_(partition),
-      ops_(ops),
+      ops_(device.ops),
+      sums_(device.sums),
       comm_(comm),
       rank_of_(assign_shards(expected_work(partition),
                              setup.federation.taking_part(partition.clients()), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       store_(partition.clients(), shard_),
-      server_(ops, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
+      server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
-      group_(ops, layout_, kGroup, algorithm.belongings(), first_model(setup, network), clock_),
-      trainer_(ops, network,
-               {.train = setup_.train,
-                .rounds = setup_.rounds,
-                .test_batch = static_cast<int>(setup_.evaluate.batch),
-                .seed = setup_.seed,
-                .validation = algorithm.validation()},
-               data, partition, group_, kGroup),
+      group_size_(choose_group(
+          device, shard_.size(),
+          ClientGroup::bytes_per_client(layout_, algorithm.belongings()) +
+              Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition))),
+      group_(ops_, layout_, group_size_, algorithm.belongings(), first_model(setup, network),
+             clock_),
+      trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, group_,
+               group_size_),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
   const auto taking_part = static_cast<int>(setup.federation.taking_part(partition.clients()));
   const auto first_new = std::lower_bound(shard_.begin(), shard_.end(), taking_part);
@@ -98,7 +113,7 @@ RoundRecord Simulation::round(int t) {
   });
   {
     const PhaseClock::Scope timed(clock_, Phase::communicate);
-    server_.all_reduce(comm_);
+    server_.all_reduce(sums_);
   }
   {
     const PhaseClock::Scope timed(clock_, Phase::aggregate);

@@ -11,6 +11,7 @@
 #include "data/partition.hpp"
 #include "fed/algorithm.hpp"
 #include "fed/client_store.hpp"
+#include "fed/device.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/record.hpp"
 #include "fed/server.hpp"
@@ -35,7 +36,8 @@ struct SimulationSetup {
 class Simulation {
  public:
   Simulation(const SimulationSetup& setup, const Algorithm& algorithm, const Network& network,
-             const Dataset& data, const Partition& partition, ops::Ops& ops, Communicator& comm);
+             const Dataset& data, const Partition& partition, const Device& device,
+             Communicator& comm);
 
   /// Collective: runs round `t`, the next one, and returns what this rank measured.
   RoundRecord round(int t);
@@ -56,8 +58,12 @@ class Simulation {
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
+  /// Clients that are trained side by side, at most.
+  int group_size() const { return group_size_; }
 
  private:
+  template <class Action>
+  void for_each_group(std::span<const int> clients, const Action& action) const;
   std::vector<int> mine(const std::vector<int>& clients) const;
   std::uint32_t weight(int client) const;
   std::uint64_t total_weight(const std::vector<int>& cohort) const;
@@ -89,6 +95,7 @@ class Simulation {
   double training_flops_;  ///< of a sample
   const Partition& partition_;
   ops::Ops& ops_;
+  DeviceSum& sums_;
   Communicator& comm_;
 
   PhaseClock clock_;
@@ -98,6 +105,7 @@ class Simulation {
   std::span<const int> untrained_;  ///< and the new ones
   ClientStore store_;
   Server server_;
+  int group_size_;
   ClientGroup group_;
   Trainer trainer_;
   /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it

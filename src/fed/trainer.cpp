@@ -82,6 +82,19 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   tested_.resize(n);
 }
 
+std::size_t Trainer::bytes_per_client(const Network& network, const TrainerSetup& setup,
+                                      const Partition& partition) {
+  const std::size_t samples = std::max(longest(partition.train), longest(partition.test));
+  const bool is_sgd = setup.train.optimizer.kind == OptimizerKind::sgd;
+  const std::size_t moments = is_sgd ? (setup.train.optimizer.momentum > 0 ? 1 : 0) : 2;
+  return Activations::bytes_per_client(network, static_cast<int>(setup.train.batch),
+                                       setup.test_batch) +
+         samples * (sizeof(std::int32_t) + sizeof(ops::Placement)) +
+         kOptimizers * moments * network.layout().padded_size() * sizeof(float) +
+         static_cast<std::size_t>(network.classes()) * ClassFeatures::row(network.features()) *
+             sizeof(double);
+}
+
 void Trainer::begin(Phase phase) {
   phase_ = phase;
   std::fill(training_.begin(), training_.end(), Tally{});

@@ -102,6 +102,10 @@ class Trainer {
   Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setup, const Dataset& data,
           const Partition& partition, ClientGroup& clients, int capacity);
 
+  /// Bytes of device memory that each client of a group takes at most.
+  static std::size_t bytes_per_client(const Network& network, const TrainerSetup& setup,
+                                      const Partition& partition);
+
   /// Begins a client step: tallies are zero, optimizers are fresh, the pass counter starts anew.
   /// Passes count as time of `phase`: evaluation where a method trains only to test.
   void begin(Phase phase);

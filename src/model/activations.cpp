@@ -29,6 +29,22 @@ Activations::Activations(ops::Ops& ops, const Network& network, int clients, int
   }
 }
 
+std::size_t Activations::bytes_per_client(const Network& network, int train_batch, int test_batch) {
+  const NetworkGraph& graph = network.graph();
+  const auto train = static_cast<std::size_t>(train_batch);
+  const auto batch = std::max(train, static_cast<std::size_t>(test_batch));
+  std::size_t floats =
+      std::max(plan_values(graph, train, true).size,
+               plan_values(graph, static_cast<std::size_t>(test_batch), false).size);
+  floats += plan_backward(graph, train).memory.size + batch;  // and labels
+  std::size_t marks = 0;
+  for (const NetworkGraph::Step& step : graph.steps) {
+    if (step.layer->needs_marks()) marks += batch * graph.value_sizes[step.out];
+    floats += step.layer->kept_size(batch);
+  }
+  return floats * sizeof(float) + marks;
+}
+
 ops::Values Activations::value(std::size_t number) const {
   const MemoryPlan& plan = mode_ == Mode::training ? training_plan_ : evaluation_plan_;
   return values_.view().at(plan.offsets[number]);

@@ -29,6 +29,9 @@ class Activations {
   /// in evaluation.
   Activations(ops::Ops& ops, const Network& network, int clients, int train_batch, int test_batch);
 
+  /// Bytes of device memory that each client takes.
+  static std::size_t bytes_per_client(const Network& network, int train_batch, int test_batch);
+
   /// Where the batch is put: images, channels-last, and labels. The images last until the next
   /// forward pass has begun.
   ops::Values images() const { return values_.view(); }

@@ -135,7 +135,7 @@ class RoundByHand : public ::testing::Test {
     setup.train.lr = kRate;
     setup.passes = passes;
     auto simulation = std::make_unique<Simulation>(setup, *algorithm_, network_, data_, partition_,
-                                                   *ops_, *comm_);
+                                                   Device{*ops_, *sums_}, *comm_);
     for (int t = 0; t < rounds; ++t) last_ = simulation->round(t);
     return simulation;
   }
@@ -162,6 +162,7 @@ class RoundByHand : public ::testing::Test {
 
   std::unique_ptr<ops::Ops> ops_ = ops::make_cpu_ops();
   std::unique_ptr<Communicator> comm_ = make_self_communicator();
+  std::unique_ptr<DeviceSum> sums_ = make_host_sum(*comm_);
   Network network_;
   Dataset data_;
   Partition partition_;

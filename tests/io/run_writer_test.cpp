@@ -76,6 +76,7 @@ struct Federation {
   Network network{{.name = ModelKind::mlp, .hidden = 4}, image, 3};
   std::unique_ptr<Algorithm> algorithm;
   std::unique_ptr<ops::Ops> ops = ops::make_cpu_ops();
+  std::unique_ptr<DeviceSum> sums = make_host_sum(world());
   std::unique_ptr<Simulation> simulation;
 
   explicit Federation(std::unique_ptr<Algorithm> method = make_fedselect())
@@ -88,8 +89,8 @@ struct Federation {
                           .evaluate = {.every = 2},
                           .passes = 1};
     setup.federation.participation = 0.6;
-    simulation =
-        std::make_unique<Simulation>(setup, *algorithm, network, data, partition, *ops, world());
+    simulation = std::make_unique<Simulation>(setup, *algorithm, network, data, partition,
+                                              Device{*ops, *sums}, world());
   }
 
   RunDescription describe() const {

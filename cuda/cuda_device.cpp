@@ -1,0 +1,30 @@
+#include "cuda_device.hpp"
+
+#include <array>
+
+#include "cuda_ops.hpp"
+
+namespace fedselect::cuda {
+
+Visible visible_devices() {
+  int count = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  if (code != cudaSuccess) return {0, cudaGetErrorString(code)};
+  return {count, count == 0 ? "no device" : ""};
+}
+
+std::string bus_id(int device) {
+  std::array<char, 32> id{};
+  FEDSELECT_CUDA(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device));
+  return id.data();
+}
+
+std::size_t free_memory() {
+  std::size_t free = 0, total = 0;
+  FEDSELECT_CUDA(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
+std::unique_ptr<ops::Ops> make_ops(int device) { return std::make_unique<CudaOps>(device); }
+
+}  // namespace fedselect::cuda

@@ -1,0 +1,128 @@
+#include "app/rank_device.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <span>
+#include <sstream>
+
+#include "app/failure.hpp"
+#include "base/error.hpp"
+
+#ifdef FEDSELECT_HAS_CUDA
+#include "cuda_device.hpp"
+#endif
+
+namespace fedselect {
+
+namespace {
+
+#ifdef FEDSELECT_HAS_CUDA
+using cuda::Visible;
+using cuda::visible_devices;
+#else
+struct Visible {
+  int count = 0;
+  std::string obstacle = "this program was built without CUDA (cmake -DFEDSELECT_CUDA=on)";
+};
+Visible visible_devices() { return {}; }
+#endif
+
+/// Part of the free memory that a group's arrays may take; the rest is for kernels' scratch.
+[[maybe_unused]] constexpr double kGroupShare = 0.6;
+
+/// Collective: how many ranks say the same line as this one, and the most that any line is said.
+struct Sharing {
+  std::size_t here = 1;
+  std::size_t most = 1;
+};
+[[maybe_unused]] Sharing count_equal(const std::string& line, Communicator& comm) {
+  std::vector<std::byte> bytes;
+  for (const auto& said : comm.gather(std::as_bytes(std::span(line)))) {
+    bytes.insert(bytes.end(), said.begin(), said.end());
+    bytes.push_back(std::byte{'\n'});
+  }
+  comm.broadcast(bytes, 0);
+  std::map<std::string, std::size_t> counts;
+  std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  for (std::string each; std::getline(lines, each);) ++counts[each];
+  Sharing sharing{.here = counts[line]};
+  for (const auto& [said, count] : counts) sharing.most = std::max(sharing.most, count);
+  return sharing;
+}
+
+[[maybe_unused]] std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+}  // namespace
+
+void add_device_options(CLI::App& command, DeviceOptions& options) {
+  command
+      .add_option("--device", options.device,
+                  "cpu; cuda: a GPU for each rank; auto: GPUs if every rank sees one")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command
+      .add_option("--group", options.group,
+                  "clients trained side by side on a device (default: as many as fit a GPU; 1 on a "
+                  "CPU)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+}
+
+RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm) : group_(options.group) {
+  const Visible visible = options.device == "cpu" ? Visible{} : visible_devices();
+  const bool all_see = comm.all_reduce_min(visible.count) > 0;
+  if (options.device == "cuda")
+    together(comm, [&] {
+      if (visible.count == 0)
+        throw InputError(
+            fmt::format("--device cuda: rank {} sees no GPU ({}): give each rank one (Slurm: "
+                        "--gpus-per-node), or use --device cpu",
+                        comm.rank(), visible.obstacle));
+    });
+  if (options.device == "auto" && !all_see)
+    notes_.push_back(fmt::format(
+        "device auto: the CPU, for {}",
+        visible.count == 0 ? visible.obstacle : std::string("not every rank sees a GPU")));
+  if (options.device != "cpu" && all_see)
+    open_gpu(comm);
+  else
+    open_cpu(comm);
+}
+
+/// A CPU rank trains one client at a time unless told otherwise.
+void RankDevice::open_cpu(Communicator& comm) {
+  ops_ = ops::make_cpu_ops(static_cast<int>(comm.all_reduce_min(ops::cpu_level())));
+  sums_ = make_host_sum(comm);
+  group_ = std::max(group_, 1);
+}
+
+#ifdef FEDSELECT_HAS_CUDA
+void RankDevice::open_gpu(Communicator& comm) {
+  std::string gpu;
+  together(comm, [&] {
+    const int device = comm.node_rank() % cuda::visible_devices().count;
+    ops_ = cuda::make_ops(device);
+    gpu = host_name() + " " + cuda::bus_id(device);
+  });
+  const Sharing sharing = count_equal(gpu, comm);
+  const bool shared = sharing.most > 1;
+  sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)
+                                     : cuda::make_nccl_sum(*ops_, comm);
+  memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(cuda::free_memory())) /
+            sharing.here;
+  notes_.push_back(fmt::format("device {}, sums over ranks by {}{}", ops_->device(), sums_->name(),
+                               shared ? " (ranks share a GPU, which NCCL can't)" : ""));
+}
+#else
+void RankDevice::open_gpu(Communicator& /*comm*/) {}
+#endif
+
+}  // namespace fedselect

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "fed/device.hpp"
+
+namespace fedselect {
+
+/// What the command line says about devices.
+struct DeviceOptions {
+  std::string device = "auto";
+  int group = 0;
+};
+
+/// Declares --device and --group.
+void add_device_options(CLI::App& command, DeviceOptions& options);
+
+/// What a rank computes on, opened for the life of this object.
+class RankDevice {
+ public:
+  /// Collective: all ranks compute on the same kind of device. `auto` takes GPUs if every rank sees
+  /// one. All ranks throw AgreedError if GPUs were asked for and one of them sees none.
+  RankDevice(const DeviceOptions& options, Communicator& comm);
+
+  Device view() const { return {*ops_, *sums_, group_, memory_}; }
+  /// Lines for the log: what the ranks compute on, and why.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  void open_cpu(Communicator& comm);
+  void open_gpu(Communicator& comm);
+
+  int group_;
+  std::size_t memory_ = 0;
+  std::unique_ptr<ops::Ops> ops_;
+  std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops
+  std::vector<std::string> notes_;
+};
+
+}  // namespace fedselect
