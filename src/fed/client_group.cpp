@@ -17,6 +17,7 @@ ClientGroup::ClientGroup(ops::Ops& ops, const ParameterLayout& layout, int capac
       initial_(initial.begin(), initial.end()),
       clock_(clock),
       active_(static_cast<std::size_t>(capacity), 1),
+      diverged_(static_cast<std::size_t>(capacity), 0),
       everything_{0, layout.parameter_span()},
       theta_(ops, capacity, layout.padded_size()),
       gradient_(ops, capacity, layout.padded_size()),
@@ -55,7 +56,8 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   round_ = round;
   mask_proposed_.assign(clients.size(), 0);
   mask_searched_.assign(clients.size(), 0);
-  std::fill(active_.begin(), active_.end(), 1);
+  std::fill(diverged_.begin(), diverged_.end(), 0);
+  widen();
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);
     rule_[static_cast<std::size_t>(g)] = state.mask;
@@ -89,8 +91,9 @@ void ClientGroup::fetch(ops::DeviceArray<float>& target) {
       ops_.zero(eligible_.of(g), layout_.words() * sizeof(Word));
     }
   }
+  const std::vector<int> everyone(clients_.size(), 1);
   if (any_personal)
-    ops_.unpack(active(), layout_.padded_size(), gradient(), eligible_.view(), target.view());
+    ops_.unpack({everyone}, layout_.padded_size(), gradient(), eligible_.view(), target.view());
 }
 
 ops::ConstValues ClientGroup::start() {
@@ -135,6 +138,15 @@ void ClientGroup::save(ClientStore& store) {
       vectors_[v].values.download(ops_, g, std::span(state.vectors[v]));
     }
   }
+}
+
+void ClientGroup::narrow(std::span<const int> samples) {
+  for (std::size_t g = 0; g < samples.size(); ++g)
+    active_[g] = diverged_[g] == 0 && samples[g] > 0 ? 1 : 0;
+}
+
+void ClientGroup::widen() {
+  for (std::size_t g = 0; g < active_.size(); ++g) active_[g] = diverged_[g] == 0 ? 1 : 0;
 }
 
 void ClientGroup::adopt_next_masks() {
@@ -250,7 +262,8 @@ std::vector<double> ClientGroup::dot(ops::ConstValues x, ops::ConstValues y) {
 void ClientGroup::copy_statistics(ops::ConstValues from, ops::Values to) {
   const std::size_t begin = layout_.parameter_span();
   for (int g = 0; g < size(); ++g)
-    ops_.copy(to[g] + begin, from[g] + begin, (layout_.padded_size() - begin) * sizeof(float));
+    if (active_[static_cast<std::size_t>(g)] != 0)
+      ops_.copy(to[g] + begin, from[g] + begin, (layout_.padded_size() - begin) * sizeof(float));
 }
 
 std::int64_t ClientGroup::personal(int g) const {

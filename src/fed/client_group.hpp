@@ -176,13 +176,19 @@ class ClientGroup {
   bool mask_searched(int g) const { return mask_searched_[static_cast<std::size_t>(g)] != 0; }
   /// A client diverged if its loss or its message stopped being finite, or one of its parameters or
   /// statistics reached ops::FixedPoint::kMagnitudeLimit; it sits out everything from then on.
-  bool diverged(int g) const { return active_[static_cast<std::size_t>(g)] == 0; }
-  void mark_diverged(int g) { active_[static_cast<std::size_t>(g)] = 0; }
+  bool diverged(int g) const { return diverged_[static_cast<std::size_t>(g)] != 0; }
+  void mark_diverged(int g) {
+    diverged_[static_cast<std::size_t>(g)] = 1;
+    active_[static_cast<std::size_t>(g)] = 0;
+  }
+  /// Until widen(), verbs act on the clients that bring samples to a step. The trainer calls these.
+  void narrow(std::span<const int> samples);
+  void widen();
   /// Marks the clients that diverged by their parameters or messages.
   void check_divergence();
   /// Statistics of the g-th client that are personal.
   std::int64_t personal_statistics(int g) const;
-  /// The clients of the group that did not diverge, for ops that don't count samples.
+  /// The clients on which verbs act, for ops that don't count samples: those that did not diverge.
   ops::Group active() const { return {std::span(active_).first(clients_.size())}; }
   PhaseClock& clock() { return clock_; }
 
@@ -198,7 +204,8 @@ class ClientGroup {
   AlignedVector<float> initial_;
   PhaseClock& clock_;
 
-  std::vector<int> active_;  ///< 1, or 0 for a client that diverged
+  std::vector<int> active_;  ///< 1 for a client on which verbs act, else 0
+  std::vector<char> diverged_;
   std::vector<int> clients_;
   int round_ = 0;
   ops::Range everything_;

@@ -73,9 +73,11 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   ranges_.reserve(wanted_.size());
   batch_samples_.resize(n);
   taken_.resize(n);
+  trains_.resize(n);
+  joins_.resize(n);
   losses_.resize(n);
   hits_.resize(n);
-  key_.reserve(n + wanted_.size() + 3);
+  key_.reserve(n + wanted_.size() + 5);
   pull_.resize(n);
   steps_.resize(n);
   training_.resize(n);
@@ -120,16 +122,23 @@ void Trainer::passes(std::int64_t n, Scope scope) {
 void Trainer::passes(std::int64_t n, Scope scope, const StepRule& rule) {
   static const StepRule kLook = [](LocalStep& step) { step.look(); };
   const PhaseClock::Scope timed(clients_.clock(), phase_);
-  const bool trains = plan(scope);
+  plan(scope);
+  const auto some = [&](bool train) {
+    std::transform(trains_.begin(), trains_.end(), joins_.begin(),
+                   [&](char trains) { return (trains != 0) == train ? 1 : 0; });
+    return std::count(joins_.begin(), joins_.begin() + clients_.size(), 1) > 0;
+  };
   for (std::int64_t i = 0; i < n; ++i) {
     const int pass = next_pass_++;  // a skipped pass keeps its number: others draw the same orders
-    if (trains || network_.has_statistics()) run_pass(pass, scope, trains ? rule : kLook, 1);
+    if (some(true)) run_pass(pass, scope, rule, 1);
+    if (network_.has_statistics() && some(false)) run_pass(pass, scope, kLook, 1);
   }
 }
 
 void Trainer::passes(std::int64_t n, const StepRule& rule, int stride) {
   const PhaseClock::Scope timed(clients_.clock(), phase_);
   plan(Scope::all);
+  joins_ = trains_;
   for (std::int64_t i = 0; i < n; ++i) run_pass(next_pass_++, Scope::all, rule, stride);
 }
 
@@ -141,9 +150,12 @@ void Trainer::run_pass(int pass, Scope scope, const StepRule& rule, int stride) 
   const auto batch = static_cast<std::size_t>(setup_.train.batch);
   const auto batches = static_cast<int>((most + batch - 1) / batch);
   for (int s = 0; s < batches; s += stride) {
+    count_batch(train_, clients_.clients(), s, static_cast<int>(setup_.train.batch));
+    clients_.narrow(batch_group().samples);
     LocalStep step(*this, scope, s, pass == 0 && s == 0);
     rule(step);
   }
+  clients_.widen();
   finish_pass();
 }
 
@@ -162,6 +174,7 @@ void Trainer::alternate(std::int64_t n, Alternation order) {
 void Trainer::step_once(double rate) {
   const PhaseClock::Scope timed(clients_.clock(), phase_);
   plan(Scope::all);
+  joins_ = trains_;
   draw_pass(next_pass_++);
   LocalStep step(*this, Scope::all, 0, true);
   step.gradient();
@@ -169,23 +182,26 @@ void Trainer::step_once(double rate) {
   finish_pass();
 }
 
-bool Trainer::plan(Scope scope) {
+/// Which clients a pass over the scope changes, and which tensors any of them needs.
+void Trainer::plan(Scope scope) {
   const auto& tensors = clients_.layout().tensors();
   ranges_.clear();
+  std::fill(trains_.begin(), trains_.end(), 0);
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const auto size = static_cast<std::int64_t>(tensors[t].size());
-    bool any = scope == Scope::all;
+    bool any = false;
     for (int g = 0; g < clients_.size(); ++g) {
       const std::int64_t personal = clients_.personal(g, t);
-      any |= scope == Scope::personal ? personal > 0 : personal < size;
+      const bool here =
+          scope == Scope::all || (scope == Scope::personal ? personal > 0 : personal < size);
+      any |= here;
+      trains_[static_cast<std::size_t>(g)] |= static_cast<char>(here);
     }
     wanted_[t] = static_cast<char>(any);
     if (any) ranges_.push_back(tensors[t].range);
   }
-  const bool changes_something = !ranges_.empty();
   // Clipping measures the norm over all gradients, also those of frozen indices.
   if (setup_.train.grad_clip > 0) std::fill(wanted_.begin(), wanted_.end(), 1);
-  return changes_something;
 }
 
 /// What a pass shows: the clients' samples in an order, and how each is placed.
@@ -234,7 +250,7 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
   for (std::size_t g = 0; g < used(); ++g) {
     const auto owner = static_cast<std::size_t>(owners[g]);
     const auto left = static_cast<std::int64_t>(split[owner].size()) - first;
-    const bool sits_out = clients_.diverged(static_cast<int>(g));
+    const bool sits_out = joins_[g] == 0 || clients_.diverged(static_cast<int>(g));
     batch_samples_[g] =
         sits_out ? 0 : static_cast<int>(std::clamp(left, std::int64_t{0}, std::int64_t{batch}));
   }
@@ -293,7 +309,9 @@ void Trainer::train(int step, Scope scope) {
     move(clients_.parameters(), 0, scope);
   };
   if (optimizer.has_equal_steps()) {
-    key_.assign({id_, std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
+    key_.assign({id_, reinterpret_cast<std::uintptr_t>(clients_.parameters().data),
+                 reinterpret_cast<std::uintptr_t>(clients_.mask().data),
+                 std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
     key_.insert(key_.end(), batch_samples_.begin(),
                 batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
     key_.insert(key_.end(), wanted_.begin(), wanted_.end());
@@ -425,6 +443,7 @@ std::vector<ClassFeatures> Trainer::class_features() {
 template <class Look>
 void Trainer::look_through(const Split& split, std::span<const int> owners,
                            const PlacedSamples& placed, const Look& look) {
+  std::fill(joins_.begin(), joins_.end(), 1);
   std::size_t most = 0;
   for (int g = 0; g < clients_.size(); ++g) {
     const auto& samples = split[static_cast<std::size_t>(owners[static_cast<std::size_t>(g)])];

@@ -152,7 +152,7 @@ class Trainer {
   using Split = std::vector<std::span<const std::int32_t>>;  ///< samples of each client
 
   std::size_t used() const { return static_cast<std::size_t>(clients_.size()); }
-  bool plan(Scope scope);
+  void plan(Scope scope);
   void run_pass(int pass, Scope scope, const StepRule& rule, int stride);
   void draw_pass(int pass);
   void draw_orders(int pass);
@@ -198,6 +198,8 @@ class Trainer {
   std::vector<ops::Placement> host_placements_;
   std::vector<int> batch_samples_;  ///< samples of this step, one entry a client
   std::vector<int> taken_;
+  std::vector<char> trains_;            ///< clients with an index in scope
+  std::vector<char> joins_;             ///< clients that the batches of this pass are for
   std::vector<char> wanted_;            ///< tensors with an index in scope
   std::vector<ops::Range> ranges_;      ///< their ranges
   ops::DeviceArray<double> loss_sums_;  ///< zero between passes, as the hits
