@@ -88,6 +88,18 @@ DeviceGroup CudaOps::on_device(const Group& group) {
   return seen;
 }
 
+DeviceRanges CudaOps::on_device(std::span<const Range> ranges) {
+  std::vector<unsigned> first_chunk{0};
+  for (const Range& range : ranges)
+    first_chunk.push_back(first_chunk.back() +
+                          static_cast<unsigned>((range.size + kChunk - 1) / kChunk));
+  DeviceRanges seen{.count = static_cast<int>(ranges.size()), .chunks = first_chunk.back()};
+  if (seen.chunks == 0) return seen;
+  seen.ranges = constant(ranges);
+  seen.first_chunk = constant(std::span<const unsigned>(first_chunk));
+  return seen;
+}
+
 void CudaOps::forget() {
   synchronize();
   replays_.clear();

@@ -11,19 +11,14 @@
 #include "arena.hpp"
 #include "check.hpp"
 #include "device.hpp"
+#include "kernels.hpp"
 #include "launch.hpp"
 #include "ops/ops.hpp"
 #include "pinned_ring.hpp"
 
 namespace fedselect::cuda {
 
-using ops::Bits;
-using ops::ConstBits;
-using ops::ConstValues;
-using ops::Group;
-using ops::Grouped;
-using ops::Range;
-using ops::Values;
+using namespace ops;  // NOLINT(google-build-using-namespace): their contract is implemented here
 
 /// A group as kernels see it. Kernels have one row of blocks (blockIdx.y) for each client.
 struct DeviceGroup {
@@ -40,7 +35,7 @@ struct DeviceGroup {
 /// device once: equal ones are found again by their content, so a training step uploads nothing
 /// after the first of its kind. Results don't depend on which clients share a group. The ops stand
 /// in ops_*.cu, by topic, each kernel beside the op that launches it.
-class CudaOps final : public ops::Ops {
+class CudaOps final : public Ops {
  public:
   /// On device number `device`, which becomes this thread's current one. Throws SystemError.
   explicit CudaOps(int device);
@@ -150,6 +145,8 @@ class CudaOps final : public ops::Ops {
  private:
   /// The group's numbers on the device. An op calls it before it asks for constants.
   DeviceGroup on_device(const Group& group);
+  /// Ranges, cut into chunks; null for no range that is not empty.
+  DeviceRanges on_device(std::span<const Range> ranges);
   /// Values that come again and again (counts, ranges), on the device, to be read by this op only.
   template <class T>
   const T* constant(std::span<const T> values) {
@@ -170,6 +167,32 @@ class CudaOps final : public ops::Ops {
     download(host.data(), device, host.size_bytes());
   }
   void forget();
+  /// Column-major C = op(A) op(B) of each client; one of m, n and k is 0: its number of samples.
+  struct Product {
+    cublasOperation_t transa, transb;
+    int m, n, k;
+    ConstValues a;
+    int lda;
+    ConstValues b;
+    int ldb;
+    Values c;
+    int ldc;
+  };
+  void products(const Group& group, const Product& product);
+  Values pack_weights(Arena::Frame& frame, const DeviceGroup& here, const ConvShape& shape,
+                      bool out_is_inner, ConstValues weight);
+  /// [rows][columns] -> [columns][rows] of each sample.
+  void transpose(const Group& group, int rows, int columns, ConstValues x, Values y);
+  /// For each client the set bits before each chunk, and all of them.
+  struct Ranks {
+    unsigned* before;
+    unsigned long long* totals;
+  };
+  Ranks rank_bits(Arena::Frame& frame, const DeviceGroup& here, const DeviceRanges& table,
+                  ConstBits mask);
+  /// Per client and chunk of the ranges: the sum of x y.
+  double* partial_dots(Arena::Frame& frame, const DeviceGroup& here, const DeviceRanges& table,
+                       ConstValues x, ConstValues y);
 
   int device_;
   std::string name_;

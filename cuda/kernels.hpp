@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "launch.hpp"
+#include "ops/ops.hpp"
 
 /// What kernels have in common. A kernel works on a group of clients: blockIdx.y is the client,
 /// blockIdx.x and the threads stride over its elements.
@@ -42,6 +43,66 @@ __device__ __forceinline__ T block_sum(T value, T* space) {
   for (int warp = 0; warp < kThreads / kWarp; ++warp) sum += space[warp];
   __syncthreads();
   return sum;
+}
+
+/// values[i] <- the sum of the values before it, worked out by one block; returns the sum of all.
+/// `space`: kThreads values in shared memory. All threads must call it.
+__device__ __forceinline__ unsigned exclusive_sums(unsigned* values, unsigned count,
+                                                   unsigned* space) {
+  const unsigned per_thread = (count + kThreads - 1) / kThreads;
+  const unsigned begin = threadIdx.x * per_thread < count ? threadIdx.x * per_thread : count;
+  const unsigned end = begin + per_thread < count ? begin + per_thread : count;
+  unsigned mine = 0;
+  for (unsigned i = begin; i < end; ++i) mine += values[i];
+  space[threadIdx.x] = mine;
+  __syncthreads();
+  unsigned before = 0, all = 0;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    before += t < threadIdx.x ? space[t] : 0;
+    all += space[t];
+  }
+  for (unsigned i = begin; i < end; ++i) {
+    const unsigned value = values[i];
+    values[i] = before;
+    before += value;
+  }
+  __syncthreads();
+  return all;
+}
+
+/// Ranges of a parameter vector as kernels see them: cut into chunks of kChunk indices, one block
+/// each.
+struct DeviceRanges {
+  const ops::Range* ranges = nullptr;
+  const unsigned* first_chunk = nullptr;  ///< count + 1 of them
+  int count = 0;
+  unsigned chunks = 0;
+};
+inline constexpr int kChunk = 4096;
+
+/// The part of a range that a block works on.
+struct Chunk {
+  int range = 0;
+  std::size_t begin = 0;  ///< index in the vector, a multiple of kChunk behind the range's
+  int size = 0;           ///< up to kChunk
+};
+
+__device__ __forceinline__ Chunk chunk_of(const DeviceRanges& table, unsigned chunk) {
+  int low = 0, high = table.count;  // first_chunk[low] <= chunk < first_chunk[high]
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (table.first_chunk[middle] <= chunk ? low : high) = middle;
+  }
+  const ops::Range range = table.ranges[low];
+  const std::size_t offset = static_cast<std::size_t>(chunk - table.first_chunk[low]) * kChunk;
+  const std::size_t left = range.size - offset;
+  return {low, range.begin + offset, static_cast<int>(left < kChunk ? left : kChunk)};
+}
+
+/// The bits of word `w` of a chunk that lie within it.
+__device__ __forceinline__ Word inside(const Chunk& chunk, int w) {
+  const int left = chunk.size - w * 64;
+  return left >= 64 ? ~Word{0} : left <= 0 ? 0 : (Word{1} << left) - 1;
 }
 
 }  // namespace fedselect::cuda

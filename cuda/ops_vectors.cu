@@ -16,7 +16,7 @@ __global__ void relu_forward_kernel(DeviceGroup group, std::size_t size, Values 
   const int g = static_cast<int>(blockIdx.y);
   const std::size_t n = static_cast<std::size_t>(group.samples[g]) * size;
   for (std::size_t i = first_element(); i < n; i += element_step())
-    x[g][i] = x[g][i] > 0 ? x[g][i] : 0;
+    x[g][i] = x[g][i] < 0 ? 0 : x[g][i];  // a NaN stays one, so that divergence is seen
 }
 
 __global__ void relu_backward_kernel(DeviceGroup group, std::size_t size, ConstValues y,

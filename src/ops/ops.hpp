@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include "base/bits.hpp"
 #include "ops/shapes.hpp"
@@ -20,9 +21,12 @@ struct Grouped {
 
   constexpr T* operator[](int g) const { return data + g * stride; }
   constexpr explicit operator bool() const { return data != nullptr; }
-  constexpr operator Grouped<const T>() const {
+  // clang-format off
+  template <class Const> requires std::is_same_v<Const, const T>
+  constexpr operator Grouped<Const>() const {  // NOLINT(google-explicit-constructor)
     return {data, stride};
-  }  // NOLINT(google-explicit-constructor)
+  }
+  // clang-format on
   /// The part that starts `offset` elements into each client's array.
   constexpr Grouped at(std::size_t offset) const {
     return {data == nullptr ? nullptr : data + offset, stride};

@@ -1,11 +1,10 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
 #include "ops/cpu/cpu_ops.hpp"
 #include "ops/cpu/parameter_kernels.hpp"
+#include "ops/messages.hpp"
 
 namespace fedselect::ops::cpu {
 
@@ -150,12 +149,7 @@ void CpuOps::select_top(const Group& group, std::span<const Range> ranges,
     const bool numbers = parameters_.select_top(
         length(range.size), rule, score[g] + length(range.begin), eligible[g] + first_word(range),
         chosen[g] + first_word(range), space);
-    if (!numbers) {
-      throw InputError(fmt::format(
-          "select_top: a score of client {} in range {} (indices {} to {}) is not a number (the "
-          "client's training diverged): lower the learning rate or exclude diverged clients",
-          g, index % ranges.size(), range.begin, range.begin + range.size));
-    }
+    if (!numbers) throw InputError(score_not_a_number(g, index % ranges.size(), range));
   });
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <functional>
+
+namespace fedselect::cuda::host {
+
+/// Puts work on the stream (null: the legacy default stream, whose work is done at once), or into
+/// the graph that it records. Fails if the stream's work has failed before.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+
+/// Puts the launch of a kernel on the stream. cudaErrorInvalidConfiguration for a grid, block or
+/// shared memory that no GPU takes.
+cudaError_t enqueue_kernel(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+                           std::function<void()> thread);
+
+}  // namespace fedselect::cuda::host
