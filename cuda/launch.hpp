@@ -44,9 +44,13 @@ template <class... Parameters, class... Arguments>
 [[nodiscard]] cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block,
                                  std::size_t shared_bytes, cudaStream_t stream,
                                  Arguments&&... arguments) {
-  kernel<<<grid, block, shared_bytes, stream> > >(
-      static_cast<Parameters>(std::forward<Arguments>(arguments))...);
-  return cudaGetLastError();
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel,
+                            static_cast<Parameters>(std::forward<Arguments>(arguments))...);
 }
 
 #endif
