@@ -190,10 +190,8 @@ __global__ void choose_kernel(DeviceGroup group, DeviceRanges ranges, Selection 
     }
     same = taken;
   }
-  const Word bits = same | (Word{above[2 * w + 1]} << 32 | above[2 * w]);
-  const Word within = inside(chunk, w);
-  Word* out = s.chosen[g] + chunk.begin / kWordBits + w;
-  *out = (*out & ~within) | bits;
+  s.chosen[g][chunk.begin / kWordBits + static_cast<std::size_t>(w)] =
+      same | (Word{above[2 * w + 1]} << 32 | above[2 * w]);
 }
 
 }  // namespace

@@ -296,7 +296,7 @@ class Ops {
                           std::span<std::int64_t> counts) = 0;
   /// For each client g and range r: chosen <- the counts[g * ranges.size() + r] eligible indices
   /// with the largest scores (fewer if fewer are eligible), lower index first among equals, or by
-  /// `ties`. `skip_zero`: an index whose score is 0 is never taken. Bits of `chosen` outside the
+  /// `ties`. `skip_zero`: an index whose score is 0 is never taken. Words of `chosen` outside the
   /// ranges are left alone. Scores are >= 0. Throws InputError naming client and range if an
   /// eligible score is not a number.
   virtual void select_top(const Group& group, std::span<const Range> ranges,

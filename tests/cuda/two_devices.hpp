@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/random.hpp"
-#include "cuda_ops.hpp"
+#include "cuda_device.hpp"
 #include "ops/device_array.hpp"
 
 /// What the tests of the GPU's op set share: it and the CPU's side by side, given the same arrays.
@@ -26,13 +26,33 @@ inline constexpr int kGroups[] = {1, 2, 7};
 inline std::vector<int> unequal_samples(int clients, int most) {
   std::vector<int> samples;
   for (int g = 0; g < clients; ++g)
-    samples.push_back(g % 4 == 1 ? 0 : std::max(1, most - 5 * (g % 3)));
+    samples.push_back(g % 4 == 1 ? 0 : std::max(1, most - 2 * (g % 3)));
   return samples;
+}
+
+inline int most_of(const std::vector<int>& samples) {
+  return *std::max_element(samples.begin(), samples.end());
 }
 
 struct TwoDevices {
   std::unique_ptr<Ops> cpu = make_cpu_ops();
-  std::unique_ptr<Ops> gpu = std::make_unique<cuda::CudaOps>(0);
+  std::unique_ptr<Ops> gpu = cuda::make_ops(0);
+};
+
+/// Tests that are skipped where there is no GPU.
+class OnGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto visible = cuda::visible_devices();
+    if (visible.count == 0) GTEST_SKIP() << "no GPU: " << visible.obstacle;
+    devices_ = std::make_unique<TwoDevices>();
+  }
+  TwoDevices& devices() { return *devices_; }
+  Ops& cpu() { return *devices_->cpu; }
+  Ops& gpu() { return *devices_->gpu; }
+
+ private:
+  std::unique_ptr<TwoDevices> devices_;
 };
 
 /// One array of every client on both devices, with a gap behind each that nobody may touch.
