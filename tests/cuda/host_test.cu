@@ -1,0 +1,288 @@
+// What cuda/host promises: kernels run as on a GPU, and what a GPU would not forgive shows.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "device.hpp"
+#include "host/blocks.hpp"
+#include "launch.hpp"
+
+namespace fedselect::cuda {
+namespace {
+
+constexpr int kThreads = 96;
+
+class Host : public testing::Test {
+ protected:
+  void TearDown() override { host::set_order(host::Order::forward); }
+
+  /// Device memory for floats, freed at the end.
+  float* floats(std::size_t count) {
+    memory_.push_back(make_device_memory(count * sizeof(float)));
+    return static_cast<float*>(memory_.back().get());
+  }
+  std::vector<float> read(const float* device, std::size_t count) {
+    std::vector<float> values(count);
+    FEDSELECT_CUDA(cudaMemcpyAsync(values.data(), device, count * sizeof(float),
+                                   cudaMemcpyDeviceToHost, stream()));
+    return values;
+  }
+  cudaStream_t stream() { return stream_.get(); }
+
+  static constexpr host::Order kOrders[] = {host::Order::forward, host::Order::reversed,
+                                            host::Order::shuffled};
+
+ private:
+  Stream stream_ = make_stream();
+  std::vector<DeviceMemory> memory_;
+};
+
+/// out[i] = the sum of i + 1, ..., threads, by way of shared memory; `waits`: with its barrier.
+template <bool waits>
+__device__ void sum_of_later(float* out, float* values) {
+  values[threadIdx.x] = static_cast<float>(threadIdx.x);
+  if (waits) __syncthreads();
+  float sum = 0;
+  for (unsigned i = threadIdx.x; i < blockDim.x; ++i) sum += values[i];
+  out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+__global__ void barrier_kernel(float* out) {
+  __shared__ float values[kThreads];
+  sum_of_later<true>(out, values);
+}
+__global__ void missing_barrier_kernel(float* out) {
+  __shared__ float values[kThreads];
+  sum_of_later<false>(out, values);
+}
+__global__ void dynamic_kernel(float* out) { sum_of_later<true>(out, dynamic_shared<float>()); }
+
+float expected_sum(std::size_t i) {
+  float sum = 0;
+  for (std::size_t j = i % kThreads; j < kThreads; ++j) sum += static_cast<float>(j);
+  return sum;
+}
+
+TEST_F(Host, BarriersHoldInEveryOrder) {
+  for (const host::Order order : kOrders) {
+    host::set_order(order, 3);
+    float* out = floats(3 * kThreads);
+    FEDSELECT_CUDA(launch(barrier_kernel, 3, kThreads, 0, stream(), out));
+    const auto sums = read(out, 3 * kThreads);
+    FEDSELECT_CUDA(
+        launch(dynamic_kernel, 3, kThreads, kThreads * sizeof(float), stream(), out));
+    EXPECT_EQ(sums, read(out, 3 * kThreads));
+    for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_EQ(sums[i], expected_sum(i));
+  }
+}
+
+TEST_F(Host, AMissingBarrierShows) {
+  float* out = floats(kThreads);
+  FEDSELECT_CUDA(launch(missing_barrier_kernel, 1, kThreads, 0, stream(), out));
+  const auto sums = read(out, kThreads);
+  EXPECT_TRUE(std::isnan(sums[0])) << "shared memory that nobody has written is poisoned";
+}
+
+__global__ void shuffle_kernel(float* out) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  float sum = static_cast<float>(lane);
+  for (int bit = 16; bit > 0; bit /= 2) sum += __shfl_xor_sync(0xffffffffU, sum, bit);
+  const float up = __shfl_up_sync(0xffffffffU, static_cast<float>(lane), 1);
+  const float down = __shfl_down_sync(0xffffffffU, static_cast<float>(lane), 1);
+  const unsigned odd = __ballot_sync(0xffffffffU, lane % 2);
+  out[threadIdx.x] = sum + 1000 * up + 100000 * down + (odd == 0xaaaaaaaaU ? 0 : 0.5F);
+}
+
+TEST_F(Host, WarpsExchangeValues) {
+  for (const host::Order order : kOrders) {
+    host::set_order(order, 5);
+    float* out = floats(64);
+    FEDSELECT_CUDA(launch(shuffle_kernel, 1, 64, 0, stream(), out));
+    const auto values = read(out, 64);
+    for (std::size_t i = 0; i < 64; ++i) {
+      const auto lane = static_cast<float>(i % 32);
+      const float up = lane == 0 ? 0 : lane - 1, down = lane == 31 ? 31 : lane + 1;
+      EXPECT_EQ(values[i], 496 + 1000 * up + 100000 * down);
+    }
+  }
+}
+
+// What is not allowed. The first fault of a process is the last thing its device does, so each has a process of its own.
+
+__global__ void divergent_kernel() {
+  if (threadIdx.x < 10)
+    __syncthreads();
+  else
+    __syncwarp(0xfffffc00U);
+  if (threadIdx.x >= 10) __syncthreads();
+}
+__global__ void wrong_mask_kernel(float* out) {
+  out[threadIdx.x] = __shfl_sync(0x0000ffffU, 1.0F, 0);
+}
+__global__ void absent_lane_kernel(float* out) {
+  if (threadIdx.x < 16) out[threadIdx.x] = __shfl_sync(0xffffffffU, 1.0F, 0);
+}
+
+/// Ends the process with what CUDA says of the stream's work.
+[[noreturn]] void report(cudaStream_t stream) {
+  const cudaError_t code = cudaStreamSynchronize(stream);
+  std::fprintf(stderr, "%s: %s\n", cudaGetErrorName(code), cudaGetErrorString(code));
+  std::_Exit(code == cudaSuccess ? 0 : 1);
+}
+
+TEST_F(Host, DivergentBarriersAreCaught) {
+  EXPECT_EXIT(
+      {
+        static_cast<void>(launch(divergent_kernel, 1, 32, 0, stream()));
+        report(stream());
+      },
+      testing::ExitedWithCode(1), "cudaErrorLaunchFailure: divergent threads: of 32 threads");
+}
+
+TEST_F(Host, AShuffleMaskMustNameTheCaller) {
+  float* out = floats(32);
+  EXPECT_EXIT(
+      {
+        static_cast<void>(launch(wrong_mask_kernel, 1, 32, 0, stream(), out));
+        report(stream());
+      },
+      testing::ExitedWithCode(1), "mask 0xffff does not name the calling lane 16");
+}
+
+TEST_F(Host, LanesThatDontComeAreMissed) {
+  float* out = floats(32);
+  EXPECT_EXIT(
+      {
+        static_cast<void>(launch(absent_lane_kernel, 1, 32, 0, stream(), out));
+        report(stream());
+      },
+      testing::ExitedWithCode(1), "wait for lanes|16 for lanes of their warp");
+}
+
+TEST_F(Host, ImpossibleLaunchesAreRefused) {
+  float* out = floats(1);
+  EXPECT_EQ(launch(barrier_kernel, 0, 32, 0, stream(), out), cudaErrorInvalidConfiguration);
+  EXPECT_EQ(launch(barrier_kernel, 1, 1025, 0, stream(), out), cudaErrorInvalidConfiguration);
+  EXPECT_EQ(launch(barrier_kernel, dim3(1, 65536), 1, 0, stream(), out),
+            cudaErrorInvalidConfiguration);
+  EXPECT_EQ(launch(barrier_kernel, 1, 1, 100000, stream(), out), cudaErrorInvalidConfiguration);
+}
+
+__global__ void write_kernel(float* out, int count) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < count) out[i] = 1;
+}
+
+TEST_F(Host, WhatNobodyWroteIsNotANumber) {
+  float* out = floats(40);
+  FEDSELECT_CUDA(launch(write_kernel, 2, 32, 0, stream(), out, 39));
+  const auto values = read(out, 40);
+  EXPECT_EQ(values[38], 1);
+  EXPECT_TRUE(std::isnan(values[39]));
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST_F(Host, AnIndexOutOfRangeStopsTheProcess) {
+  float* out = floats(64);
+  EXPECT_DEATH(
+      {
+        static_cast<void>(launch(write_kernel, 3, 32, 0, stream(), out, 65));
+        cudaStreamSynchronize(stream());
+      },
+      "heap-buffer-overflow");
+}
+#endif
+
+// Streams and graphs
+
+TEST_F(Host, StreamsAreLazy) {
+  float* out = floats(32);
+  const PinnedMemory pinned = make_pinned_memory(32 * sizeof(float));
+  const auto* host = static_cast<const float*>(pinned.get());
+  FEDSELECT_CUDA(launch(write_kernel, 1, 32, 0, stream(), out, 32));
+  FEDSELECT_CUDA(cudaMemcpyAsync(pinned.get(), out, 32 * sizeof(float), cudaMemcpyDeviceToHost,
+                                 stream()));
+  EXPECT_TRUE(std::isnan(host[0])) << "nobody has waited yet";
+  FEDSELECT_CUDA(cudaStreamSynchronize(stream()));
+  EXPECT_EQ(host[0], 1);
+}
+
+TEST_F(Host, UploadsReadPinnedMemoryLateAndOtherMemoryAtOnce) {
+  float* device = floats(2);
+  const PinnedMemory pinned = make_pinned_memory(sizeof(float));
+  auto* late = static_cast<float*>(pinned.get());
+  float early = 1;
+  *late = 1;
+  FEDSELECT_CUDA(cudaMemcpyAsync(device, late, 4, cudaMemcpyHostToDevice, stream()));
+  FEDSELECT_CUDA(cudaMemcpyAsync(device + 1, &early, 4, cudaMemcpyHostToDevice, stream()));
+  *late = early = 2;
+  EXPECT_EQ(read(device, 2), (std::vector<float>{2, 1}));
+}
+
+__global__ void double_kernel(float* value) { *value *= 2; }
+
+TEST_F(Host, EventsOrderStreams) {
+  const Stream other = make_stream();
+  const Event written = make_event();
+  float* out = floats(1);
+  FEDSELECT_CUDA(launch(write_kernel, 1, 1, 0, stream(), out, 1));
+  FEDSELECT_CUDA(cudaEventRecord(written.get(), stream()));
+  FEDSELECT_CUDA(cudaStreamWaitEvent(other.get(), written.get()));
+  FEDSELECT_CUDA(launch(double_kernel, 1, 1, 0, other.get(), out));
+  FEDSELECT_CUDA(cudaStreamSynchronize(other.get()));
+  EXPECT_EQ(*out, 2);
+}
+
+TEST_F(Host, AGraphDoesItsWorkOnceALaunch) {
+  float* out = floats(1);
+  const Graph graph = capture(stream(), [&] {
+    FEDSELECT_CUDA(launch(double_kernel, 1, 1, 0, stream(), out));
+    EXPECT_EQ(cudaStreamSynchronize(stream()), cudaErrorStreamCaptureUnsupported);
+    void* memory = nullptr;
+    EXPECT_EQ(cudaMalloc(&memory, 4), cudaErrorStreamCaptureUnsupported);
+  });
+  FEDSELECT_CUDA(launch(write_kernel, 1, 1, 0, stream(), out, 1));
+  for (int i = 0; i < 3; ++i) FEDSELECT_CUDA(cudaGraphLaunch(graph.get(), stream()));
+  EXPECT_EQ(read(out, 1)[0], 8);
+}
+
+TEST_F(Host, MemoryHasAnEnd) {
+  std::size_t free = 0, total = 0;
+  FEDSELECT_CUDA(cudaMemGetInfo(&free, &total));
+  void* memory = nullptr;
+  EXPECT_EQ(cudaMalloc(&memory, free + 1), cudaErrorMemoryAllocation);
+}
+
+// cuBLAS
+
+TEST_F(Host, ProductsOfAllShapes) {
+  const Cublas cublas = make_cublas(stream());
+  constexpr int m = 3, n = 4, k = 5;
+  float* a = floats(m * k);
+  float* b = floats(k * n);
+  float* c = floats(m * n);
+  for (int i = 0; i < m * k; ++i) a[i] = static_cast<float>(i % 7) - 3;
+  for (int i = 0; i < k * n; ++i) b[i] = static_cast<float>(i % 5) - 1;
+  const float one = 1, none = 0;
+  for (const auto transa : {CUBLAS_OP_N, CUBLAS_OP_T})
+    for (const auto transb : {CUBLAS_OP_N, CUBLAS_OP_T}) {
+      const bool ta = transa == CUBLAS_OP_T, tb = transb == CUBLAS_OP_T;
+      FEDSELECT_CUDA(cublasSgemmStridedBatched(cublas.get(), transa, transb, m, n, k, &one, a,
+                                               ta ? k : m, 0, b, tb ? n : k, 0, &none, c, m, 0, 1));
+      const auto product = read(c, m * n);  // c was poisoned: it is not read
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < n; ++j) {
+          float sum = 0;
+          for (int l = 0; l < k; ++l)
+            sum += (ta ? a[i * k + l] : a[l * m + i]) * (tb ? b[l * n + j] : b[j * k + l]);
+          EXPECT_EQ(product[static_cast<std::size_t>(j * m + i)], sum);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace fedselect::cuda
