@@ -1,5 +1,5 @@
 #include <cuda_runtime.h>
-#include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -67,9 +67,38 @@ cudaError_t fail(cudaError_t code) {
   return code;
 }
 
+/// With FEDSELECT_HOST_FENCE=1 in the environment the host can't touch device memory, as with a
+/// GPU: it is open only while the device works. Costs system calls, so not by default.
+bool has_fence() {
+  static const bool fence = from_environment("FEDSELECT_HOST_FENCE", 0) != 0;
+  return fence;
+}
+
+std::size_t pages(std::size_t bytes) { return (bytes / 4096 + 1) * 4096; }
+
+class OpenFence {
+ public:
+  OpenFence() {
+    if (has_fence() && depth_++ == 0) protect(PROT_READ | PROT_WRITE);
+  }
+  ~OpenFence() {
+    if (has_fence() && --depth_ == 0) protect(PROT_NONE);
+  }
+  OpenFence(const OpenFence&) = delete;
+  OpenFence& operator=(const OpenFence&) = delete;
+
+ private:
+  static void protect(int access) {
+    for (const auto& [memory, bytes] : runtime().device) mprotect(memory, pages(bytes), access);
+  }
+  static inline int depth_ = 0;
+};
+
 /// Does a stream's work up to a place.
 cudaError_t drain(cudaStream_t stream, std::size_t place) {
   Runtime& r = runtime();
+  if (stream->done >= place) return r.sticky == cudaSuccess ? cudaSuccess : fail(r.sticky);
+  const OpenFence open;
   while (stream->done < place && r.sticky == cudaSuccess) {
     const Work work = std::move(stream->work.front());
     stream->work.pop_front();
@@ -99,6 +128,15 @@ bool anybody_records() {
 }
 
 constexpr std::size_t kPage = 256;
+
+void* fenced(std::size_t bytes) {
+  void* memory =
+      mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  std::memset(memory, 0xFF, bytes);
+  mprotect(memory, pages(bytes), PROT_NONE);
+  return memory;
+}
 
 void* fresh(std::size_t bytes) {
   void* memory = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
@@ -204,7 +242,8 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   Runtime& r = runtime();
   if (anybody_records()) return fail(cudaErrorStreamCaptureUnsupported);
-  *memory = r.device_bytes + bytes > device_limit() ? nullptr : fresh(bytes);
+  const bool fits = r.device_bytes + bytes <= device_limit();
+  *memory = !fits ? nullptr : has_fence() ? fenced(bytes) : fresh(bytes);
   if (*memory == nullptr) return fail(cudaErrorMemoryAllocation);
   r.device[*memory] = bytes;
   r.device_bytes += bytes;
@@ -217,9 +256,13 @@ cudaError_t cudaFree(void* memory) {
   cudaDeviceSynchronize();
   const auto found = r.device.find(memory);
   if (found == r.device.end()) return fail(cudaErrorInvalidValue);
-  r.device_bytes -= found->second;
+  const std::size_t bytes = found->second;
+  r.device_bytes -= bytes;
   r.device.erase(found);
-  std::free(memory);
+  if (has_fence())
+    munmap(memory, pages(bytes));
+  else
+    std::free(memory);
   return cudaSuccess;
 }
 

@@ -5,6 +5,7 @@ Equal scores give equal masks to the bit (parameters_test.cpp), but after traini
 rounding, and those that lie at the cutoff change sides."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,9 +17,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from compare_results import first_difference  # noqa: E402
 from program import run  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "invariance"))
+from test_rank_invariance import CASES, write_config as write_all_methods  # noqa: E402
+
+if "FEDSELECT_HOST" not in os.environ and not shutil.which("nvidia-smi"):
+    pytest.skip("no GPU", allow_module_level=True)
+
 METHODS = ("fedselect-ltn", "fedselect", "fedavg", "fedrep")
 TEST_IMAGES = 60
 AT_THE_CUTOFF = 1e-3   # of all indices
+BY_MAGNITUDE = ("fedselect", "fedselect-ltn", "lotteryfl", "sub-fedavg")   # masks decide what is trained
 CONFIG = """
 name = "devices"
 seed = 3
@@ -99,7 +107,8 @@ def test_masks_and_accuracies_are_the_cpus_on_any_number_of_ranks(tmp_path):
     assert_same_results(tmp_path / "1", tmp_path / "groups", METHODS)
 
 
-def test_convolutions_and_norms(tmp_path):
+def test_convolutions_and_norms(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSELECT_HOST_FENCE", "1")
     for model in ("cnn", "resnet8"):
         folder = tmp_path / model
         folder.mkdir()
@@ -107,17 +116,35 @@ def test_convolutions_and_norms(tmp_path):
         for device in ("cpu", "cuda"):
             run("run", config, "--device", device, "--set", "rounds=1", "--set", "data.clients=5", "--set",
                 "data.test_per_class=4", "--out", folder / device)
-        here, there = (read_model(folder / device) for device in ("cpu", "cuda"))
+        here, there = (read_tensors(folder / device / "devices" / "result.h5") for device in ("cpu", "cuda"))
         for name, values in here.items():
             scale = numpy.abs(values).max() or 1
             assert numpy.abs(values - there[name]).max() <= 1e-4 * scale, f"{model}: {name}"
 
 
-def read_model(folder):
+def read_tensors(path):
+    """The final global model."""
     tensors = {}
-    with h5py.File(folder / "devices" / "result.h5") as file:
-        file["model"].visititems(lambda name, item: tensors.update({name: item[:]}) if isinstance(item, h5py.Dataset) else None)
+    with h5py.File(path) as file:
+        file["model"].visititems(
+            lambda name, item: tensors.update({name: item[:]}) if isinstance(item, h5py.Dataset) else None)
     return tensors
+
+
+@pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs device memory that can be closed to the host")
+def test_every_method_leaves_device_memory_to_the_device(tmp_path, monkeypatch):
+    config = write_all_methods(tmp_path, *CASES["mlp-uniform"])
+    run("run", config, "--device", "cpu", "--out", tmp_path / "cpu", "--quiet")
+    monkeypatch.setenv("FEDSELECT_HOST_FENCE", "1")
+    run("run", config, "--device", "cuda", "--out", tmp_path / "cuda", "--quiet")
+    folders = sorted((tmp_path / "cpu" / "invariance").iterdir())
+    assert len(folders) > 15
+    for folder in folders:
+        if folder.name in BY_MAGNITUDE:
+            continue
+        here, there = (read_tensors(tmp_path / device / "invariance" / folder.name / "result.h5") for device in ("cpu", "cuda"))
+        for name, values in here.items():
+            assert numpy.abs(values - there[name]).max() <= 1e-4 * numpy.abs(values).max(), f"{folder.name}: {name}"
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs devices that can be made to go away")
