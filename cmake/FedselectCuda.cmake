@@ -13,13 +13,13 @@ if(FEDSELECT_CUDA STREQUAL "auto")
 endif()
 
 if(FEDSELECT_CUDA_MODE STREQUAL "on")
-  # CMake 3.25 doesn't know how to ask nvcc for C++20.
-  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
-  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  # One of each family: its machine code runs on the later members too. The last one's is also kept in the form that later
+  # families compile when the program starts.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90-real 100-real 120)
   endif()
   enable_language(CUDA)
+  # CMake 3.25 doesn't know how to ask nvcc for C++20.
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
   find_package(CUDAToolkit REQUIRED)

@@ -11,21 +11,13 @@
 #include "arena.hpp"
 #include "check.hpp"
 #include "device.hpp"
-#include "kernels.hpp"
-#include "launch.hpp"
+#include "device_views.hpp"
 #include "ops/ops.hpp"
 #include "pinned_ring.hpp"
 
 namespace fedselect::cuda {
 
 using namespace ops;  // NOLINT(google-build-using-namespace): their contract is implemented here
-
-/// A group as kernels see it. Kernels have one row of blocks (blockIdx.y) for each client.
-struct DeviceGroup {
-  int clients = 0;
-  int most = 0;                  ///< samples of the client that brings most; 0: nothing to do
-  const int* samples = nullptr;  ///< device: one number a client
-};
 
 /// The op set on one GPU, all on one stream: an op costs the same number of launches for any number
 /// of clients.

@@ -3,14 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "device_views.hpp"
 #include "launch.hpp"
-#include "ops/ops.hpp"
 
 /// What kernels have in common. A kernel works on a group of clients: blockIdx.y is the client,
 /// blockIdx.x and the threads stride over its elements.
 namespace fedselect::cuda {
 
-inline constexpr int kThreads = 256;
+inline constexpr int kThreads = 256;  ///< of a block
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffU;
 
@@ -69,16 +69,6 @@ __device__ __forceinline__ unsigned exclusive_sums(unsigned* values, unsigned co
   __syncthreads();
   return all;
 }
-
-/// Ranges of a parameter vector as kernels see them: cut into chunks of kChunk indices, one block
-/// each.
-struct DeviceRanges {
-  const ops::Range* ranges = nullptr;
-  const unsigned* first_chunk = nullptr;  ///< count + 1 of them
-  int count = 0;
-  unsigned chunks = 0;
-};
-inline constexpr int kChunk = 4096;
 
 /// The part of a range that a block works on.
 struct Chunk {
