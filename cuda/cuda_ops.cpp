@@ -1,6 +1,7 @@
 #include "cuda_ops.hpp"
 
 #include <fmt/format.h>
+#include <nvtx3/nvToolsExt.h>
 
 #include <algorithm>
 
@@ -34,9 +35,19 @@ CudaOps::CudaOps(int device) : device_(device) {
   FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kCublasWorkspace));
 }
 
-CudaOps::~CudaOps() { cudaStreamSynchronize(stream_.get()); }
+CudaOps::~CudaOps() {
+  cudaStreamSynchronize(stream_.get());
+  if (in_phase_) nvtxRangePop();
+}
 
 std::string CudaOps::device() const { return name_; }
+
+/// A range of NVTX, which Nsight draws over the kernels.
+void CudaOps::enter_phase(std::string_view name) {
+  if (in_phase_) nvtxRangePop();
+  nvtxRangePushA(std::string(name).c_str());
+  in_phase_ = true;
+}
 
 void CudaOps::synchronize() { FEDSELECT_CUDA(cudaStreamSynchronize(stream_.get())); }
 

@@ -34,6 +34,7 @@ class CudaOps final : public Ops {
   ~CudaOps() override;
 
   std::string device() const override;
+  void enter_phase(std::string_view name) override;
 
   std::shared_ptr<void> allocate(std::size_t bytes) override;
   void upload(void* device, const void* host, std::size_t bytes) override;
@@ -197,6 +198,7 @@ class CudaOps final : public Ops {
   std::unordered_map<std::string, Graph> replays_;  ///< empty: seen once
   std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded
   bool capturing_ = false;
+  bool in_phase_ = false;
 };
 
 }  // namespace fedselect::cuda

@@ -1,11 +1,11 @@
 #!/bin/sh
-# scripts/tidy.sh [FILE...]: clang-tidy on the sources of src/ (all of them, or those named), with the release preset's
-# flags. Kernels are built for several instruction sets; one of them is enough here. cpu_ops.cpp asks GCC for levels of x86-64
+# scripts/tidy.sh [FILE...]: clang-tidy on the sources of src/ (all of them, or those named), with the flags of the
+# preset cuda-host. Kernels are built for several instruction sets; one of them is enough here. cpu_ops.cpp asks GCC for levels of x86-64
 # by names that clang 14 does not know, so that file can't be looked at.
 set -eu
 cd "$(dirname "$0")/.."
-build=build/release
-[ -f "$build/compile_commands.json" ] || cmake --preset release >/dev/null
+build=build/cuda-host
+[ -f "$build/compile_commands.json" ] || cmake --preset cuda-host >/dev/null
 
 mkdir -p build/tidy
 /usr/bin/python3 - "$build/compile_commands.json" build/tidy/compile_commands.json "$@" <<'PYTHON'

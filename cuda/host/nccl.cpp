@@ -57,8 +57,8 @@ ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, n
     if (MPI_Allreduce(from, receive, static_cast<int>(count), kind, MPI_SUM, on) != MPI_SUCCESS)
       throw std::runtime_error("MPI_Allreduce failed");
   });
-  // NCCL makes progress by itself, a lazy stream does not: a rank that waits for another in MPI would
-  // wait for ever if that one waited for this sum.
+  // NCCL makes progress by itself, a lazy stream does not: a rank that waits for another in MPI
+  // would wait for ever if that one waited for this sum.
   const bool done = code == cudaSuccess && cudaStreamSynchronize(stream) == cudaSuccess;
   return done ? ncclSuccess : ncclSystemError;
 }

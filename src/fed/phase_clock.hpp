@@ -3,7 +3,9 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string_view>
+#include <utility>
 
 namespace fedselect {
 
@@ -31,6 +33,9 @@ class PhaseClock {
     Phase before_;
   };
 
+  /// From now on `watcher` hears the name of each phase that begins.
+  void watch(std::function<void(std::string_view)> watcher) { watcher_ = std::move(watcher); }
+
   /// Seconds of each phase since the last call, which starts the next reading.
   PhaseSeconds take() {
     switch_to(phase_);
@@ -49,12 +54,14 @@ class PhaseClock {
     since_ = now;
     const Phase before = phase_;
     phase_ = phase;
+    if (watcher_ && phase != before) watcher_(kPhaseNames[static_cast<std::size_t>(phase)]);
     return before;
   }
 
   PhaseSeconds seconds_{};
   Phase phase_ = Phase::other;
   Clock::time_point since_ = Clock::now();
+  std::function<void(std::string_view)> watcher_;
 };
 
 }  // namespace fedselect

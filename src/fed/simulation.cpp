@@ -83,6 +83,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, group_,
                group_size_),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
+  clock_.watch([this](std::string_view phase) { ops_.enter_phase(phase); });
   const auto taking_part = static_cast<int>(setup.federation.taking_part(partition.clients()));
   const auto first_new = std::lower_bound(shard_.begin(), shard_.end(), taking_part);
   trained_ = {shard_.begin(), first_new};

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "base/bits.hpp"
@@ -133,6 +134,9 @@ class Ops {
 
   /// The device in words, for the log and the manifest: "cpu (AVX-512)".
   virtual std::string device() const = 0;
+
+  /// For profilers: what is asked for from now on belongs to this phase.
+  virtual void enter_phase(std::string_view name) = 0;
 
   // Memory
 

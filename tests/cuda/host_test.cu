@@ -73,8 +73,7 @@ TEST_F(Host, BarriersHoldInEveryOrder) {
     float* out = floats(3 * kThreads);
     FEDSELECT_CUDA(launch(barrier_kernel, 3, kThreads, 0, stream(), out));
     const auto sums = read(out, 3 * kThreads);
-    FEDSELECT_CUDA(
-        launch(dynamic_kernel, 3, kThreads, kThreads * sizeof(float), stream(), out));
+    FEDSELECT_CUDA(launch(dynamic_kernel, 3, kThreads, kThreads * sizeof(float), stream(), out));
     EXPECT_EQ(sums, read(out, 3 * kThreads));
     for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_EQ(sums[i], expected_sum(i));
   }
@@ -111,7 +110,8 @@ TEST_F(Host, WarpsExchangeValues) {
   }
 }
 
-// What is not allowed. The first fault of a process is the last thing its device does, so each has a process of its own.
+// What is not allowed. The first fault of a process is the last thing its device does, so each has
+// a process of its own.
 
 __global__ void divergent_kernel() {
   if (threadIdx.x < 10)
@@ -204,8 +204,8 @@ TEST_F(Host, StreamsAreLazy) {
   const PinnedMemory pinned = make_pinned_memory(32 * sizeof(float));
   const auto* host = static_cast<const float*>(pinned.get());
   FEDSELECT_CUDA(launch(write_kernel, 1, 32, 0, stream(), out, 32));
-  FEDSELECT_CUDA(cudaMemcpyAsync(pinned.get(), out, 32 * sizeof(float), cudaMemcpyDeviceToHost,
-                                 stream()));
+  FEDSELECT_CUDA(
+      cudaMemcpyAsync(pinned.get(), out, 32 * sizeof(float), cudaMemcpyDeviceToHost, stream()));
   EXPECT_TRUE(std::isnan(host[0])) << "nobody has waited yet";
   FEDSELECT_CUDA(cudaStreamSynchronize(stream()));
   EXPECT_EQ(host[0], 1);

@@ -24,8 +24,8 @@ void expect_sum(ops::Ops& ops, DeviceSum& sums, std::size_t count) {
   array.download(ops, 0, std::span(values));
   const int ranks = comm.size();
   for (std::size_t i = 0; i < count; ++i)
-    ASSERT_EQ(values[i], static_cast<T>(ranks) * static_cast<T>(i) +
-                             static_cast<T>(ranks * (ranks - 1) / 2));
+    ASSERT_EQ(values[i],
+              static_cast<T>(ranks) * static_cast<T>(i) + static_cast<T>(ranks * (ranks - 1) / 2));
 }
 
 TEST(DeviceSums, AddUpWhatTheRanksHave) {

@@ -16,6 +16,7 @@ class CpuOps final : public Ops {
   explicit CpuOps(Isa isa = best_isa());
 
   std::string device() const override;
+  void enter_phase(std::string_view /*name*/) override {}
 
   std::shared_ptr<void> allocate(std::size_t bytes) override;
   void upload(void* device, const void* host, std::size_t bytes) override;

@@ -1,0 +1,132 @@
+// What a device makes of clients side by side: images a second in training steps, and the bandwidth
+// of selection and of aggregation, by the size of the group.
+//
+//   device_bench cpu|cuda [SECONDS [MODEL]]      a table on stdout
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "cuda_device.hpp"
+#include "fed/trainer.hpp"
+#include "tiny_data.hpp"
+
+namespace fedselect {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// `group` clients with 64 random images each, half of their parameters personal.
+class Bench {
+ public:
+  Bench(ops::Ops& ops, const Network& network, int group)
+      : ops_(ops),
+        network_(network),
+        group_(group),
+        data_(testing::random_dataset(kSamples, kSamples, network.image(), network.classes())),
+        initial_(network.initial_parameters(1)),
+        global_(ops, 1, initial_.size()),
+        clients_(ops, network.layout(), group, {}, initial_, clock_),
+        chosen_(ops, group, network.layout().words()) {
+    config_.batch = kBatch;
+    std::vector<std::int32_t> all(kSamples);
+    std::iota(all.begin(), all.end(), 0);
+    partition_.train.assign(static_cast<std::size_t>(group), all);
+    partition_.test = partition_.train;
+    std::vector<int> ids(static_cast<std::size_t>(group));
+    std::iota(ids.begin(), ids.end(), 0);
+    global_.upload(ops, 0, std::span<const float>(initial_));
+    clients_.load(ClientStore(static_cast<std::size_t>(group), ids), ids, global_, 0);
+    std::vector<Word> words(network.layout().words(), 0);
+    for (const auto& range : network.layout().ranges())
+      for (std::size_t j = 0; j < range.size; j += 2) set_bit(words.data(), range.begin + j);
+    clients_.personalize(std::make_shared<const Mask>(std::move(words)));
+  }
+
+  double images_per_second(double seconds) {
+    Trainer trainer(ops_, network_, {.train = config_, .seed = 1}, data_, partition_, clients_,
+                    group_);
+    trainer.begin(Phase::train);
+    const double best = fastest(seconds, [&] { trainer.passes(1, Scope::personal); });
+    return static_cast<double>(kSamples) * group_ / best;
+  }
+
+  /// Bytes of scores a second that a selection of a quarter per tensor takes in.
+  double selection_bandwidth(double seconds) {
+    const auto ranges = network_.layout().ranges();
+    std::vector<std::int64_t> counts;
+    for (int g = 0; g < group_; ++g)
+      for (const auto& range : ranges) counts.push_back(static_cast<std::int64_t>(range.size / 4));
+    ops_.change_magnitude(clients_.active(), network_.layout().padded_size(), clients_.parameters(),
+                          {}, clients_.gradient());
+    const double best = fastest(seconds, [&] {
+      ops_.select_top(clients_.active(), ranges, counts, ops::Ties::exact, true,
+                      clients_.gradient(), clients_.mask(), chosen_.view());
+    });
+    return static_cast<double>(network_.layout().padded_size() * sizeof(float)) * group_ / best;
+  }
+
+ private:
+  static constexpr std::size_t kSamples = 64;
+  static constexpr int kBatch = 32;
+
+  template <class Work>
+  static double fastest(double seconds, const Work& work) {
+    for (int warm = 0; warm < 3; ++warm) work();
+    double best = 1e9;
+    for (const double end = now() + seconds; now() < end;) {
+      const double start = now();
+      work();
+      best = std::min(best, now() - start);
+    }
+    return best;
+  }
+
+  ops::Ops& ops_;
+  const Network& network_;
+  int group_;
+  Dataset data_;
+  AlignedVector<float> initial_;
+  ParameterVector global_;
+  PhaseClock clock_;
+  ClientGroup clients_;
+  ops::DeviceArray<Word> chosen_;
+  Partition partition_;
+  TrainConfig config_;
+};
+
+void run(const std::string& device, double seconds, ModelKind model) {
+  const auto ops = device == "cuda" ? cuda::make_ops(0) : ops::make_cpu_ops();
+  const Network network({.name = model, .hidden = model == ModelKind::mlp ? 200 : 512}, {28, 28, 1},
+                        10);
+  fmt::print("{}\n\n| clients side by side | images/s | GFLOP/s, nominal | selection GB/s |\n",
+             ops->device());
+  fmt::print("|---|---|---|---|\n");
+  for (const int group : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}) {
+    if (device == "cpu" && group > 8) break;
+    Bench bench(*ops, network, group);
+    const double images = bench.images_per_second(seconds);
+    fmt::print("| {} | {:.0f} | {:.0f} | {:.1f} |\n", group, images,
+               images * network.training_flops() * 1e-9, bench.selection_bandwidth(seconds) * 1e-9);
+  }
+}
+
+}  // namespace
+}  // namespace fedselect
+
+int main(int argc, char** argv) {
+  const std::string device = argc > 1 ? argv[1] : "";
+  if (device != "cpu" && device != "cuda") {
+    fmt::print(stderr, "usage: device_bench cpu|cuda [SECONDS [mlp|cnn]]\n");
+    return 2;
+  }
+  const std::string model = argc > 3 ? argv[3] : "cnn";
+  fedselect::run(device, argc > 2 ? std::atof(argv[2]) : 2,
+                 model == "mlp" ? fedselect::ModelKind::mlp : fedselect::ModelKind::cnn);
+}
