@@ -7,10 +7,15 @@
 namespace fedselect::cuda {
 
 Visible visible_devices() {
+#ifdef FEDSELECT_CUDA_HOST
+  constexpr bool kEmulated = true;
+#else
+  constexpr bool kEmulated = false;
+#endif
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
-  if (code != cudaSuccess) return {0, cudaGetErrorString(code)};
-  return {count, count == 0 ? "no device" : ""};
+  if (code != cudaSuccess) return {0, cudaGetErrorString(code), kEmulated};
+  return {count, count == 0 ? "no device" : "", kEmulated};
 }
 
 std::string bus_id(int device) {

@@ -13,7 +13,8 @@ namespace fedselect::cuda {
 /// The GPUs that this process sees.
 struct Visible {
   int count = 0;
-  std::string obstacle;  ///< why there is none, in CUDA's words; else empty
+  std::string obstacle;       ///< why there is none, in CUDA's words; else empty
+  bool are_emulated = false;  ///< executed on the CPU: for tests, not for users
 };
 Visible visible_devices();
 

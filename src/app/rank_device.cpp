@@ -21,11 +21,14 @@ namespace fedselect {
 namespace {
 
 #ifdef FEDSELECT_HAS_CUDA
+constexpr bool kHasCuda = true;
 using cuda::Visible;
 using cuda::visible_devices;
 #else
+constexpr bool kHasCuda = false;
 struct Visible {
   int count = 0;
+  bool are_emulated = false;
   std::string obstacle = "this program was built without CUDA (cmake -DFEDSELECT_CUDA=on)";
 };
 Visible visible_devices() { return {}; }
@@ -87,14 +90,16 @@ RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm) : group
                         "--gpus-per-node), or use --device cpu",
                         comm.rank(), visible.obstacle));
     });
-  if (options.device == "auto" && !all_see)
-    notes_.push_back(fmt::format(
-        "device auto: the CPU, for {}",
-        visible.count == 0 ? visible.obstacle : std::string("not every rank sees a GPU")));
-  if (options.device != "cpu" && all_see)
+  if (all_see && (options.device == "cuda" || !visible.are_emulated)) {
     open_gpu(comm);
-  else
-    open_cpu(comm);
+    return;
+  }
+  open_cpu(comm);
+  if (options.device == "auto" && kHasCuda)
+    notes_.push_back(fmt::format("device auto: the CPU, for {}",
+                                 visible.count == 0     ? visible.obstacle
+                                 : visible.are_emulated ? "this build executes GPUs on the CPU"
+                                                        : "not every rank sees a GPU"));
 }
 
 /// A CPU rank trains one client at a time unless told otherwise.
