@@ -343,7 +343,8 @@ void poison_shared() {
   if (__start_fedselect_shared != nullptr)
     std::memset(__start_fedselect_shared, kPoison,
                 static_cast<std::size_t>(__stop_fedselect_shared - __start_fedselect_shared));
-  std::memset(dynamic_memory().data(), kPoison, dynamic_memory().size() * sizeof(double));
+  if (!dynamic_memory().empty())
+    std::memset(dynamic_memory().data(), kPoison, dynamic_memory().size() * sizeof(double));
 }
 
 }  // namespace
