@@ -127,8 +127,15 @@ void CudaOps::replay(std::span<const std::uint64_t> key, const std::function<voi
     arena_generation_ = arena_.generation();
   }
   const auto [entry, is_new] = replays_.try_emplace(text_of(std::as_bytes(key)));
-  if (is_new) return work();  // entry may be gone now
-  Graph& graph = entry->second;
+  if (is_new || !entry->second.is_recordable) {
+    const std::string name = entry->first;  // the entry may go while the work is queued
+    is_recordable_ = true;
+    work();
+    const auto found = replays_.find(name);
+    if (found != replays_.end()) found->second.is_recordable = is_recordable_;
+    return;
+  }
+  Graph& graph = entry->second.graph;
   if (!graph) {
     capturing_ = true;
     try {

@@ -195,8 +195,13 @@ class CudaOps final : public Ops {
   Arena arena_;
   PinnedRing pinned_;
   std::unordered_map<std::string, DeviceMemory> constants_;
-  std::unordered_map<std::string, Graph> replays_;  ///< empty: seen once
-  std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded
+  struct Replay {
+    Graph graph;                ///< empty: seen once
+    bool is_recordable = true;  ///< all its work can be part of a graph
+  };
+  std::unordered_map<std::string, Replay> replays_;
+  bool is_recordable_ = true;         ///< of what was queued since a replay began
+  std::size_t arena_generation_ = 0;  ///< with which the graphs were recorded
   bool capturing_ = false;
   bool in_phase_ = false;
 };

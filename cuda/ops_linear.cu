@@ -51,6 +51,7 @@ void CudaOps::products(const Group& group, const Product& p) {
         p.c.data, p.ldc, p.c.stride, group.size()));
     return;
   }
+  is_recordable_ = false;  // the library may keep the host's arrays of sizes by address
   std::vector<const float*> a, b;
   std::vector<float*> c;
   std::vector<int> m, n, k, sizes;

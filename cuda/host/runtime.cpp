@@ -46,6 +46,7 @@ struct Runtime {
   std::map<void*, std::size_t> device;  ///< what cudaMalloc gave
   std::map<void*, std::size_t> pinned;
   std::size_t device_bytes = 0;
+  std::size_t enqueued = 0;
 };
 
 Runtime& runtime() {
@@ -146,7 +147,10 @@ void* fresh(std::size_t bytes) {
 
 }  // namespace
 
+std::size_t enqueued() { return runtime().enqueued; }
+
 cudaError_t enqueue(cudaStream_t stream, Work work) {
+  ++runtime().enqueued;
   if (runtime().sticky != cudaSuccess) return fail(runtime().sticky);
   if (stream == nullptr) {
     const cudaError_t code = cudaDeviceSynchronize();

@@ -40,11 +40,14 @@ TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algori
           .validation = algorithm.validation()};
 }
 
+constexpr std::size_t kLargestGroup = 65535;  // rows of a GPU's grid
+
 /// As many clients as there are, as were asked for, or as fit.
 int choose_group(const Device& device, std::size_t clients, std::size_t bytes_per_client) {
   const std::size_t wanted =
       device.group > 0 ? static_cast<std::size_t>(device.group) : device.memory / bytes_per_client;
-  return static_cast<int>(std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(clients, 1)));
+  const std::size_t most = std::clamp<std::size_t>(clients, 1, kLargestGroup);
+  return static_cast<int>(std::clamp<std::size_t>(wanted, 1, most));
 }
 
 }  // namespace

@@ -1,0 +1,81 @@
+// A training step of many clients costs as many launches as one of a single client.
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "cuda/two_devices.hpp"
+#include "host/streams.hpp"
+#include "model/activations.hpp"
+#include "tiny_data.hpp"
+
+namespace fedselect {
+namespace {
+
+using cuda::host::enqueued;
+
+constexpr int kBatch = 3;
+
+/// Launches of forward, backward and an SGD step by mask for so many clients, the second time
+/// round: the first sends constants to the device.
+std::size_t launches_of_a_step(ops::Ops& ops, const Network& network, int clients) {
+  Activations activations(ops, network, clients, kBatch, kBatch);
+  const std::size_t size = network.layout().padded_size();
+  const ops::DeviceArray<float> theta(ops, clients, size), gradient(ops, clients, size);
+  const ops::DeviceArray<Word> mask(ops, clients, network.layout().words());
+  const ops::DeviceArray<double> loss(ops, clients, 1);
+  const ops::DeviceArray<std::int32_t> correct(ops, clients, 1);
+  const std::vector<int> samples(static_cast<std::size_t>(clients), kBatch);
+  const std::vector<char> wanted(network.layout().tensors().size(), 1);
+  const auto step = [&] {
+    const std::size_t before = enqueued();
+    activations.forward({samples}, theta.view(), Mode::training);
+    activations.backward({samples}, theta.view(), wanted, gradient.view(),
+                         {loss.view(), correct.view()});
+    ops.sgd_step({samples}, network.layout().ranges(), {.rate = 0.1F, .scope = ops::Scope::shared},
+                 {}, theta.view(), gradient.view(), {}, mask.view());
+    return enqueued() - before;
+  };
+  step();
+  return step();
+}
+
+TEST(Launches, AreAsManyForAnyNumberOfClients) {
+  const auto ops = cuda::make_ops(0);
+  for (const ModelKind kind : {ModelKind::mlp, ModelKind::cnn, ModelKind::resnet8}) {
+    const Network network({.name = kind, .hidden = kind == ModelKind::resnet8 ? 0 : 16},
+                          {12, 12, 1}, 4);
+    const std::size_t alone = launches_of_a_step(*ops, network, 1);
+    EXPECT_GT(alone, 5U);
+    for (const int clients : {2, 7}) EXPECT_EQ(launches_of_a_step(*ops, network, clients), alone);
+  }
+}
+
+/// Selection too, whatever the number of tensors.
+TEST(Launches, OfASelectionAreConstant) {
+  const auto ops = cuda::make_ops(0);
+  std::size_t expected = 0;
+  for (const int clients : {1, 2, 7})
+    for (const std::size_t tensors : {1U, 5U, 40U}) {
+      std::vector<ops::Range> ranges;
+      for (std::size_t t = 0; t < tensors; ++t) ranges.push_back({t * 128, 100});
+      const std::size_t size = tensors * 128;
+      const ops::DeviceArray<float> score(*ops, clients, size);
+      const ops::DeviceArray<Word> eligible(*ops, clients, size / 64),
+          chosen(*ops, clients, size / 64);
+      const std::vector<int> samples(static_cast<std::size_t>(clients), 1);
+      const std::vector<std::int64_t> counts(static_cast<std::size_t>(clients) * tensors, 10);
+      std::size_t launches = 0;
+      for (int twice = 0; twice < 2; ++twice) {
+        const std::size_t before = enqueued();
+        ops->select_top({samples}, ranges, counts, ops::Ties::exact, false, score.view(),
+                        eligible.view(), chosen.view());
+        launches = enqueued() - before;
+      }
+      if (expected == 0) expected = launches;
+      EXPECT_EQ(launches, expected) << clients << " clients, " << tensors << " tensors";
+    }
+}
+
+}  // namespace
+}  // namespace fedselect
