@@ -1,5 +1,5 @@
 // Steps of optimizers, and arithmetic on whole parameter vectors. Limited by memory: each array is
-// read once, and written once where it changes, 16 bytes at a time.
+// read once, and written once where it changes; by SGD 16 bytes at a time.
 
 #include "cuda_ops.hpp"
 #include "kernels.hpp"
@@ -81,6 +81,7 @@ struct AdamArrays {
   ConstBits mask;
 };
 
+/// Fused where the CPU's vectors are, so that the compiler has no say in the bits.
 __global__ void adam_kernel(DeviceGroup group, DeviceRanges ranges, AdamRule rule,
                             const AdamStep* steps, AdamArrays a) {
   const int g = static_cast<int>(blockIdx.y);
@@ -94,16 +95,17 @@ __global__ void adam_kernel(DeviceGroup group, DeviceRanges ranges, AdamRule rul
     const bool personal = mask != nullptr && ((mask[i / kWordBits] >> (i % kWordBits)) & 1U) != 0;
     if (mask != nullptr && personal != (rule.scope == Scope::personal)) continue;
     const float theta = a.theta[g][i];
-    const float gradient = scale * a.gradient[g][i] + rule.weight_decay * theta;
-    const float m = rule.beta1 * a.first[g][i] + (1 - rule.beta1) * gradient;
-    const float square = gradient * gradient;
+    const float gradient = fmaf(scale, a.gradient[g][i], __fmul_rn(rule.weight_decay, theta));
+    const float m = fmaf(1 - rule.beta1, gradient, __fmul_rn(rule.beta1, a.first[g][i]));
+    const float square = __fmul_rn(gradient, gradient);
     const float old = a.second[g][i];
     const float sign = old > square ? 1.F : old < square ? -1.F : 0.F;
-    const float v = rule.yogi ? old - (1 - rule.beta2) * sign * square
-                              : rule.beta2 * old + (1 - rule.beta2) * square;
+    const float v = rule.yogi ? fmaf(-__fmul_rn(1 - rule.beta2, sign), square, old)
+                              : fmaf(rule.beta2, old, __fmul_rn(1 - rule.beta2, square));
+    const float divisor = fmaf(sqrtf(v), step.second_scale, rule.epsilon);
     a.first[g][i] = m;
     a.second[g][i] = v;
-    a.theta[g][i] = theta - step.rate * m / (sqrtf(v) * step.second_scale + rule.epsilon);
+    a.theta[g][i] = __fsub_rn(theta, __fmul_rn(step.rate, m) / divisor);
   }
 }
 

@@ -107,8 +107,7 @@ def test_masks_and_accuracies_are_the_cpus_on_any_number_of_ranks(tmp_path):
     assert_same_results(tmp_path / "1", tmp_path / "groups", METHODS)
 
 
-def test_convolutions_and_norms(tmp_path, monkeypatch):
-    monkeypatch.setenv("FEDSELECT_HOST_FENCE", "1")
+def test_convolutions_and_norms(tmp_path):
     for model in ("cnn", "resnet8"):
         folder = tmp_path / model
         folder.mkdir()
