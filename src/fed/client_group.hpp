@@ -139,7 +139,9 @@ class ClientGroup {
   /// The running statistics of `to` become those of `from`.
   void copy_statistics(ops::ConstValues from, ops::Values to);
   /// Kept number `index`, one a client.
-  std::span<double> scalar(std::size_t index) { return scalars_[index]; }
+  std::span<double> scalar(std::size_t index) {
+    return std::span(scalars_[index]).first(clients_.size());
+  }
   /// Vector number `index` that the server keeps: the same for all clients.
   ops::ConstValues server_vector(std::size_t index) const {
     return {broadcast_.vectors[index].of(0), 0};
