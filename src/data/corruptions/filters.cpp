@@ -51,6 +51,13 @@ std::vector<double> magnified_places(std::size_t side, double factor) {
   return places;
 }
 
+/// To the nearest of 16 bits, of which the upper 8 remain: so what is a whole byte stays it.
+double through_16_bits(double x) {
+  constexpr double kMost = 65535;
+  constexpr double kStep = 257;  // of 16 bits to one of 8
+  return std::floor(std::round(x * kMost) / kStep) / kWhite;
+}
+
 }  // namespace
 
 std::size_t inside(std::ptrdiff_t i, std::size_t n, Edge edge) {
@@ -138,7 +145,7 @@ Image streak(const Image& image, double radius, double sigma, double degrees) {
               image.at(inside(static_cast<std::ptrdiff_t>(y) + down, image.height, Edge::last),
                        inside(static_cast<std::ptrdiff_t>(x) + across, image.width, Edge::last), c);
   }
-  round_to_bytes(out);
+  change_values(out, through_16_bits);
   return out;
 }
 

@@ -36,7 +36,7 @@ double interpolate(const Image& image, double y, double x, std::size_t channel);
 Image magnify(const Image& image, double factor);
 
 /// A Gaussian of one side only, towards `degrees`: 0 is right, 90 down. `radius` is half the number
-/// of weights. Rounded to bytes: ImageMagick's MotionBlurImage.
+/// of weights. Cut to bytes by way of 16 bits: ImageMagick's MotionBlurImage.
 Image streak(const Image& image, double radius, double sigma, double degrees);
 
 }  // namespace fedselect::corruptions

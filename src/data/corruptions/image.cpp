@@ -33,11 +33,6 @@ void cut_to_bytes(Image& image) {
                 [](double x) { return std::floor(std::clamp(x, 0.0, 1.0) * kWhite) / kWhite; });
 }
 
-void round_to_bytes(Image& image) {
-  change_values(image,
-                [](double x) { return std::round(std::clamp(x, 0.0, 1.0) * kWhite) / kWhite; });
-}
-
 double luminance(const double* values, std::size_t channels) {
   if (channels == kColours) return 0.299 * values[0] + 0.587 * values[1] + 0.114 * values[2];
   return std::accumulate(values, values + channels, 0.0) / static_cast<double>(channels);

@@ -42,9 +42,8 @@ Image to_unit(const Picture& picture);
 /// Cuts to [0, 1], then to whole pixels, downwards.
 Picture to_picture(const Image& image);
 
-/// The values at the whole pixels to which they are cut, downwards or to the nearest.
+/// The values at the whole pixels to which to_picture() cuts them.
 void cut_to_bytes(Image& image);
-void round_to_bytes(Image& image);
 
 /// A layer as large as the image, each value from `draw()`, row by row.
 template <class Draw>
