@@ -16,8 +16,10 @@ bool corrupts(Corruption kind, int channels);
 /// is neither none nor any. Noise comes from `random`; all else depends on the picture alone.
 ///
 /// Source: Hendrycks and Dietterich, ICLR 2019, and their make_cifar_c.py: the same formulas in
-/// double precision and the same truncation to 8 bits. One channel takes what three equal ones
-/// would. Other sizes than 32 x 32: as written, with `pixelate` on int(side * severity's factor).
+/// double precision and the same truncation to 8 bits; for `frost` a drawn sheet of ice in place of
+/// photographs. One channel takes what three equal ones would; where those would become coloured
+/// (`spatter`), their brightness. Other sizes than 32 x 32 take the same numbers of pixels, with
+/// `pixelate` on int(side * severity's factor).
 Picture corrupt(const Picture& picture, Corruption kind, int severity, RandomStream& random);
 
 }  // namespace fedselect

@@ -81,7 +81,8 @@ void describe_drawing(DataConfig& config, Fields& fields) {
 
 void describe_shifts(DataConfig& config, Fields& fields) {
   fields.choice("corruption", config.corruption, kCorruptionNames,
-                "of each client's images, as CIFAR-10-C has it; any: each client draws a kind");
+                "of each client's images, as CIFAR-10-C has it (docs/data.md); any: each client "
+                "draws a kind");
   fields.applies(config.corruption != Corruption::none, "corruption_severity",
                  "means something with a corruption only: remove it, or set one");
   fields.integer("corruption_severity", config.corruption_severity, kSeverities,

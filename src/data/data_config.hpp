@@ -29,20 +29,29 @@ enum class Corruption {
   gaussian_noise,
   shot_noise,
   impulse_noise,
-  speckle_noise,
-  gaussian_blur,
   defocus_blur,
+  glass_blur,
+  motion_blur,
+  zoom_blur,
+  snow,
+  frost,
+  fog,
   brightness,
   contrast,
-  saturate,
+  elastic,
   pixelate,
-  jpeg
+  jpeg,
+  speckle_noise,  ///< from here on CIFAR-10-C's extra kinds
+  gaussian_blur,
+  spatter,
+  saturate
 };
-inline constexpr std::array<std::string_view, 13> kCorruptionNames{
-    "none",          "any",           "gaussian-noise", "shot-noise",
-    "impulse-noise", "speckle-noise", "gaussian-blur",  "defocus-blur",
-    "brightness",    "contrast",      "saturate",       "pixelate",
-    "jpeg"};
+inline constexpr std::array<std::string_view, 21> kCorruptionNames{
+    "none",         "any",        "gaussian-noise", "shot-noise",    "impulse-noise",
+    "defocus-blur", "glass-blur", "motion-blur",    "zoom-blur",     "snow",
+    "frost",        "fog",        "brightness",     "contrast",      "elastic",
+    "pixelate",     "jpeg",       "speckle-noise",  "gaussian-blur", "spatter",
+    "saturate"};
 
 /// How clients get their angle.
 enum class RotationKind { drawn, steps };
