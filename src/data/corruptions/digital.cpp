@@ -78,9 +78,13 @@ void stretch(Image& image, int severity, RandomStream& random) {
   const Elastic& elastic = pick(kElastic, severity);
   const auto draw = [&] { return 2 * random.uniform() - 1; };
 
-  const auto y = static_cast<double>(image.height / 2);
-  const auto x = static_cast<double>(image.width / 2);
-  const auto leg = static_cast<double>(std::min(image.height, image.width) / 3);
+  // Whole pixels, downwards.
+  const std::size_t middle_y = image.height / 2;
+  const std::size_t middle_x = image.width / 2;
+  const std::size_t third = std::min(image.height, image.width) / 3;
+  const auto y = static_cast<double>(middle_y);
+  const auto x = static_cast<double>(middle_x);
+  const auto leg = static_cast<double>(third);
   const Triangle corners{{{y + leg, x + leg}, {y - leg, x + leg}, {y - leg, x - leg}}};
   Triangle moved = corners;
   for (auto& corner : moved) {
