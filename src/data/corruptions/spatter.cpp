@@ -56,8 +56,10 @@ std::vector<double> light_drops(const Image& liquid) {
   relief = weigh(relief, kSum, Edge::mirror);
 
   std::vector<double> light;
-  for (std::size_t i = 0; i < bytes.values.size(); ++i)
-    light.push_back(bytes.values[i] * ((relief.values[i] + kNine / 2) / kNine));
+  for (std::size_t i = 0; i < bytes.values.size(); ++i) {
+    const int mean = (relief.values[i] + kNine / 2) / kNine;
+    light.push_back(bytes.values[i] * mean);
+  }
   const double most = *std::max_element(light.begin(), light.end());
   if (most > 0)  // else no drop fell
     for (auto& value : light) value /= most;
