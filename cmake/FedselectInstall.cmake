@@ -15,7 +15,7 @@ install(DIRECTORY jobs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fedselect/jobs USE_
 # Interfaces only: kernels and HDF5 handles stay inside.
 install(DIRECTORY src/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fedselect
   FILES_MATCHING PATTERN "*.hpp"
-  PATTERN "app" EXCLUDE PATTERN "cpu" EXCLUDE PATTERN "methods" EXCLUDE PATTERN "formats" EXCLUDE PATTERN "hdf5*" EXCLUDE)
+  PATTERN "app" EXCLUDE PATTERN "cpu" EXCLUDE PATTERN "methods" EXCLUDE PATTERN "formats" EXCLUDE PATTERN "hdf5*" EXCLUDE PATTERN "shared_file.hpp" EXCLUDE)
 foreach(library ${libraries})
   target_compile_features(${library} INTERFACE cxx_std_20)  # the headers need it
 endforeach()

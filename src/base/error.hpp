@@ -10,8 +10,9 @@ namespace fedselect {
 /// Exit codes of the program; documented in docs/user-guide.md.
 enum ExitCode : int {
   kExitSuccess = 0,
-  kExitFailure = 1,  ///< a failure of the machine or of the program
-  kExitBadInput = 2  ///< config, data, command line or environment is wrong; nothing was run
+  kExitFailure = 1,   ///< a failure of the machine or of the program
+  kExitBadInput = 2,  ///< config, data, command line or environment is wrong; nothing was run
+  kExitStopped = 75   ///< a signal asked the run to stop: --resume goes on (EX_TEMPFAIL)
 };
 
 /// The user's input is wrong. The text says what is wrong, where, and what to do.

@@ -20,11 +20,14 @@ std::string describe_duration(std::chrono::duration<double> duration) {
   return fmt::format("{}:{:02}:{:02}", minutes / 60, minutes % 60, seconds % 60);
 }
 
-Progress::Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line)
+Progress::Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line,
+                   std::int64_t done)
     : title_(std::move(title)),
       steps_(steps),
       draws_bar_(draws_bar),
-      write_line_(std::move(write_line)) {
+      write_line_(std::move(write_line)),
+      done_before_(done),
+      done_(done) {
   if (draws_bar_) draw("");
 }
 
@@ -35,7 +38,7 @@ Progress::~Progress() {
 void Progress::step(std::string_view status) {
   ++done_;
   const auto now = Clock::now();
-  if (done_ == 1 || done_ == steps_ || now - last_line_ >= kBetweenLines) {
+  if (done_ == done_before_ + 1 || done_ == steps_ || now - last_line_ >= kBetweenLines) {
     last_line_ = now;
     write_line_(fmt::format("{} {}/{} {}{}", title_, done_, steps_, status, describe_left()));
   }
@@ -44,9 +47,10 @@ void Progress::step(std::string_view status) {
 
 /// As if the steps to come took as long as those that are done.
 std::string Progress::describe_left() const {
-  if (done_ == 0 || done_ == steps_) return "";
+  if (done_ == done_before_ || done_ == steps_) return "";
   const std::chrono::duration<double> spent = Clock::now() - start_;
-  const auto left = spent * (static_cast<double>(steps_ - done_) / static_cast<double>(done_));
+  const auto left =
+      spent * (static_cast<double>(steps_ - done_) / static_cast<double>(done_ - done_before_));
   return fmt::format(", {} left", describe_duration(left));
 }
 

@@ -18,8 +18,10 @@ class Progress {
   using WriteLine = std::function<void(const std::string&)>;
   static constexpr std::chrono::seconds kBetweenLines{10};
 
-  /// `title` begins every line. `draws_bar`: stderr is a terminal and its reader wants one.
-  Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line);
+  /// `title` begins every line. `draws_bar`: stderr is a terminal and its reader wants one. `done`:
+  /// steps that an earlier loop has done.
+  Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line,
+           std::int64_t done = 0);
   /// Removes the bar.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -38,7 +40,8 @@ class Progress {
   std::int64_t steps_;
   bool draws_bar_;
   WriteLine write_line_;
-  std::int64_t done_ = 0;
+  std::int64_t done_before_;
+  std::int64_t done_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
 };

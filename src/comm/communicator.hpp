@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -66,6 +67,18 @@ void agree(Communicator& comm, const std::function<void()>& action);
 template <class T>
 std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return std::as_bytes(std::span<const T>(values));
+}
+
+/// Collective: the ranks' values one after another in rank order, on every rank.
+template <class T>
+std::vector<T> gather_on_all(Communicator& comm, const std::vector<T>& mine) {
+  std::vector<std::byte> all;
+  for (const auto& bytes : comm.gather(bytes_of(mine)))
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  comm.broadcast(all, 0);
+  std::vector<T> values(all.size() / sizeof(T));
+  if (!all.empty()) std::memcpy(values.data(), all.data(), all.size());
+  return values;
 }
 
 /// One process that talks to nobody.

@@ -37,6 +37,22 @@ void Optimizer::make_ready() {
   fresh_ = false;
 }
 
+std::vector<float> Optimizer::moment(int number) const {
+  const auto& state = number == 0 ? first_ : second_;
+  std::vector<float> values(state.empty() ? 0 : size_);
+  if (!state.empty()) state.download(ops_, 0, std::span(values));
+  return values;
+}
+
+void Optimizer::restore(std::span<const float> first, std::span<const float> second,
+                        std::span<const std::int32_t> steps) {
+  make_ready();
+  if (!first.empty()) first_.upload(ops_, 0, first);
+  if (!second.empty()) second_.upload(ops_, 0, second);
+  shared_steps_[0] = steps[0];
+  personal_steps_[0] = steps[1];
+}
+
 void Optimizer::step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
                      const OptimizerTarget& target) {
   if (!has_equal_steps()) return step_adam(group, ranges, rate, target);

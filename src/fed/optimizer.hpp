@@ -31,6 +31,15 @@ class Optimizer {
   void make_ready();
   /// Whether all steps at a rate do the same (SGD), or their number matters (Adam).
   bool has_equal_steps() const { return config_.kind == OptimizerKind::sgd; }
+  /// Whether the moments hold something: a step was done since the beginning or reset().
+  bool has_state() const { return !fresh_; }
+  /// The moments that the optimizer has, of its first client, and the steps done: on shared
+  /// indices, on personal ones.
+  std::vector<float> moment(int number) const;
+  std::vector<std::int32_t> steps() const { return {shared_steps_[0], personal_steps_[0]}; }
+  /// And back. `second` is empty where the optimizer has no second moment.
+  void restore(std::span<const float> first, std::span<const float> second,
+               std::span<const std::int32_t> steps);
   /// One step at learning rate `rate` for the clients of the group that have samples, on `ranges`.
   void step(const ops::Group& group, std::span<const ops::Range> ranges, double rate,
             const OptimizerTarget& target);

@@ -1,5 +1,9 @@
 #include "fed/server.hpp"
 
+#include <fmt/format.h>
+
+#include <string>
+
 namespace fedselect {
 
 namespace {
@@ -51,6 +55,48 @@ void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weig
 void Server::all_reduce(DeviceSum& sums) {
   sum_.all_reduce(sums);
   for (SharedSum& sum : contributions_) sum.all_reduce(sums);
+}
+
+ServerState Server::state() const {
+  ServerState state;
+  const auto keep = [&](const std::string& name, const ops::DeviceArray<float>& array) {
+    auto& values = state.arrays[name];
+    values.resize(array.count());
+    if (!values.empty()) array.download(ops_, 0, std::span(values));
+  };
+  keep("model", model_);
+  keep("notice", notice_);
+  for (std::size_t i = 0; i < vectors_.size(); ++i) keep(fmt::format("vector{}", i), vectors_[i]);
+  if (optimizer_.has_state()) {
+    state.arrays["first_moment"] = optimizer_.moment(0);
+    state.arrays["second_moment"] = optimizer_.moment(1);
+    state.optimizer_steps = optimizer_.steps();
+  }
+  return state;
+}
+
+void Server::restore(const ServerState& state) {
+  const auto put_back = [&](const std::string& name, ops::DeviceArray<float>& array) {
+    array.upload(ops_, 0, std::span<const float>(state.arrays.at(name)));
+  };
+  put_back("model", model_);
+  put_back("notice", notice_);
+  for (std::size_t i = 0; i < vectors_.size(); ++i)
+    put_back(fmt::format("vector{}", i), vectors_[i]);
+  if (!state.optimizer_steps.empty())
+    optimizer_.restore(state.arrays.at("first_moment"), state.arrays.at("second_moment"),
+                       state.optimizer_steps);
+}
+
+std::vector<SumState> Server::sums() const {
+  std::vector<SumState> sums{sum_.state()};
+  for (const SharedSum& sum : contributions_) sums.push_back(sum.state());
+  return sums;
+}
+
+void Server::restore_sums(std::span<const SumState> sums) {
+  sum_.restore(sums.front());
+  for (std::size_t i = 0; i < contributions_.size(); ++i) contributions_[i].restore(sums[i + 1]);
 }
 
 const ParameterVector& Server::mean() {

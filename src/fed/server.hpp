@@ -37,6 +37,14 @@ class Server {
   /// What clients are told from now on.
   void post(std::span<const float> notice) { notice_.upload(ops_, 0, notice); }
 
+  // A checkpoint calls these
+
+  ServerState state() const;
+  void restore(const ServerState& state);
+  /// The sums as they stand, the model's first; and back, after begin_round().
+  std::vector<SumState> sums() const;
+  void restore_sums(std::span<const SumState> sums);
+
   // The kit: verbs for Algorithm::merge
 
   /// The model follows the per-index mean as [server] says: it becomes the mean, or an optimizer

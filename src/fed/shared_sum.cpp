@@ -61,6 +61,24 @@ void SharedSum::all_reduce(DeviceSum& sums) {
   sums.all_reduce(std::span(weight_.of(0), weight_.count()));
 }
 
+SumState SharedSum::state() const {
+  SumState state{.low = std::vector<std::int64_t>(size_),
+                 .high = std::vector<std::int64_t>(fixed_.two_words ? size_ : 0),
+                 .weight = std::vector<std::uint32_t>(size_)};
+  low_.download(ops_, 0, std::span(state.low));
+  if (fixed_.two_words) high_.download(ops_, 0, std::span(state.high));
+  weight_.download(ops_, 0, std::span(state.weight));
+  return state;
+}
+
+void SharedSum::restore(const SumState& state) {
+  expect(state.low.size() == size_ && state.high.empty() == !fixed_.two_words,
+         "a sum of the same cohort");
+  low_.upload(ops_, 0, std::span<const std::int64_t>(state.low));
+  if (fixed_.two_words) high_.upload(ops_, 0, std::span<const std::int64_t>(state.high));
+  weight_.upload(ops_, 0, std::span<const std::uint32_t>(state.weight));
+}
+
 void SharedSum::mean(ParameterVector& global) const {
   ops_.divide(size_, fixed_, view(), global.of(0));
 }

@@ -6,6 +6,7 @@
 
 #include "comm/device_sum.hpp"
 #include "fed/client_group.hpp"
+#include "fed/run_state.hpp"
 #include "ops/device_array.hpp"
 
 namespace fedselect {
@@ -34,6 +35,9 @@ class SharedSum {
            ops::ConstValues values, ops::ConstBits mask);
   /// Collective: the sum over all ranks.
   void all_reduce(DeviceSum& sums);
+  /// The sum as it stands; and back, into an empty sum for a cohort of the same weight.
+  SumState state() const;
+  void restore(const SumState& state);
   /// global <- the mean at each index that somebody shared; elsewhere it keeps its value.
   void mean(ParameterVector& global) const;
   /// bits <- 1 where nobody shared.

@@ -94,43 +94,64 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
 }
 
 RoundRecord Simulation::round(int t) {
-  RoundRecord record{
-      .round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {}, .ranks = {}};
-  const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
-  const auto clients = mine(cohort);
+  train_cohort(t, [] { return false; });
+  return complete_round(t);
+}
 
-  Messages messages(algorithm_.belongings().message);
-  server_.begin_round(total_weight(cohort));
-  for_each_group(clients, [&](std::span<const int> ids) {
+void Simulation::begin_round(int t) {
+  cohort_ = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
+  open_ = OpenRound{.records = {}, .messages = Messages(algorithm_.belongings().message)};
+  server_.begin_round(total_weight(cohort_));
+}
+
+bool Simulation::train_cohort(int t, const StopRequest& stop) {
+  if (!open_) begin_round(t);
+  bool stopped = false;
+  for_each_group(left_to_train(), [&](std::span<const int> ids) {
+    stopped = stopped || stop();
+    if (stopped) return;
     group_.load(store_, ids, server_.broadcast(), t);
     auto records = new_records();
     const auto masks_before = masks();
-    if (record.evaluated) test_before(records, t);
+    if (evaluates_in(t)) test_before(records, t);
     train(t);
-    if (record.evaluated) test_after(records);
-    aggregate();
-    collect(messages);
+    if (evaluates_in(t)) test_after(records);
+    add_group();
+    collect(open_->messages);
     group_.save(store_);
     count_mask_changes(records, masks_before);
     account(records);
-    record.clients.insert(record.clients.end(), records.begin(), records.end());
+    open_->records.insert(open_->records.end(), records.begin(), records.end());
   });
+  const PhaseClock::Scope timed(clock_, Phase::communicate);
+  return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
+}
+
+RoundRecord Simulation::complete_round(int t) {
+  RoundRecord record{
+      .round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {}, .ranks = {}};
+  aggregate();
+  if (algorithm_.belongings().message > 0) answer(open_->messages);
+  record.clients = std::move(open_->records);
+  open_.reset();
+  std::sort(record.clients.begin(), record.clients.end(),
+            [](const ClientRecord& a, const ClientRecord& b) { return a.client < b.client; });
+  adopt_masks(record.clients, t);
+  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
+  measure(record);
+  return record;
+}
+
+/// Collective.
+void Simulation::aggregate() {
   {
     const PhaseClock::Scope timed(clock_, Phase::communicate);
     server_.all_reduce(sums_);
   }
-  {
-    const PhaseClock::Scope timed(clock_, Phase::aggregate);
-    algorithm_.merge(server_,
-                     static_cast<double>(cohort.size()) /
-                         static_cast<double>(setup_.federation.taking_part(partition_.clients())));
-  }
-  if (algorithm_.belongings().message > 0) answer(messages);
-  adopt_masks(clients, t);
-  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
-  if (t + 1 == setup_.rounds) test_finally();
-  measure(record);
-  return record;
+  const PhaseClock::Scope timed(clock_, Phase::aggregate);
+  algorithm_.merge(server_,
+                   static_cast<double>(cohort_.size()) /
+                       static_cast<double>(setup_.federation.taking_part(partition_.clients())));
 }
 
 std::vector<int> Simulation::mine(const std::vector<int>& clients) const {
@@ -138,6 +159,17 @@ std::vector<int> Simulation::mine(const std::vector<int>& clients) const {
   for (const int client : clients)
     if (rank_of_[static_cast<std::size_t>(client)] == comm_.rank()) hosted.push_back(client);
   return hosted;
+}
+
+/// Those that this rank hosts and that have not trained in the open round.
+std::vector<int> Simulation::left_to_train() const {
+  std::vector<int> left = mine(cohort_);
+  std::erase_if(left, [&](int client) {
+    const auto& done = open_->records;
+    return std::any_of(done.begin(), done.end(),
+                       [&](const ClientRecord& record) { return record.client == client; });
+  });
+  return left;
 }
 
 std::vector<ClientRecord> Simulation::new_records() const {
@@ -185,7 +217,7 @@ void Simulation::train(int t) {
                       group_.clients()[static_cast<std::size_t>(g)], t));
 }
 
-void Simulation::aggregate() {
+void Simulation::add_group() {
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
   std::vector<std::uint32_t> weights;
   for (int g = 0; g < group_.size(); ++g)
@@ -265,10 +297,10 @@ void Simulation::answer(const Messages& mine) {
   server_.post(notice);
 }
 
-void Simulation::adopt_masks(const std::vector<int>& clients, int t) {
+void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
   std::vector<int> proposed;
-  for (const int client : clients)
-    if (store_.state(client).next_mask) proposed.push_back(client);
+  for (const ClientRecord& record : records)
+    if (store_.state(record.client).next_mask) proposed.push_back(record.client);
   for_each_group(proposed, [&](std::span<const int> ids) {
     group_.load(store_, ids, server_.broadcast(), t);
     group_.adopt_next_masks();
@@ -317,7 +349,7 @@ void Simulation::test_everyone(RoundRecord& record) {
   if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
 }
 
-void Simulation::test_finally() {
+void Simulation::conclude() {
   if (setup_.evaluate.cross)
     for (const int client : shard_) cross_[client] = test_on_everyone(client);
   for_each_group(untrained_, [&](std::span<const int> ids) { test_new_clients(ids); });
@@ -344,6 +376,26 @@ void Simulation::test_new_clients(std::span<const int> clients) {
   const auto after = trainer_.test();
   for (std::size_t g = 0; g < clients.size(); ++g) records[g].accuracy_after = after[g].accuracy();
   new_clients_.insert(new_clients_.end(), records.begin(), records.end());
+}
+
+void Simulation::restore_tested(int round, std::span<const double> accuracy_of_shard) {
+  broadcast_round_ = round;
+  for (std::size_t i = 0; i < shard_.size(); ++i)
+    broadcast_accuracy_[static_cast<std::size_t>(shard_[i])] = accuracy_of_shard[i];
+}
+
+std::vector<SumState> Simulation::total_sums() {
+  server_.all_reduce(sums_);
+  return server_.sums();
+}
+
+void Simulation::restore_open_round(int t, OpenRound mine) {
+  begin_round(t);
+  open_ = std::move(mine);
+}
+
+void Simulation::restore_sums(std::span<const SumState> sums) {
+  if (comm_.is_root()) server_.restore_sums(sums);
 }
 
 void Simulation::measure(RoundRecord& record) {

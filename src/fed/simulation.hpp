@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "fed/device.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/record.hpp"
+#include "fed/run_state.hpp"
 #include "fed/server.hpp"
 #include "model/network.hpp"
 
@@ -41,6 +44,44 @@ class Simulation {
 
   /// Collective: runs round `t`, the next one, and returns what this rank measured.
   RoundRecord round(int t);
+
+  // A round in two parts, for runs that may be stopped on the way.
+
+  /// Asked between groups of clients: whether this rank should train no more of them.
+  using StopRequest = std::function<bool()>;
+  /// Collective: trains the clients of round t's cohort that have not trained yet. False: a rank
+  /// was asked to stop before its last group; the round stays open, and this simulation is good for
+  /// a checkpoint only.
+  bool train_cohort(int t, const StopRequest& stop);
+  /// Collective: aggregates and tests, after train_cohort().
+  RoundRecord complete_round(int t);
+  /// After the last round: evaluate.cross and the new clients.
+  void conclude();
+
+  // What a checkpoint keeps (fed/run_state.hpp)
+
+  const ParameterLayout& layout() const { return layout_; }
+  Belongings belongings() const { return algorithm_.belongings(); }
+  std::size_t clients() const { return partition_.clients(); }
+  /// Clients that this rank hosts, ascending.
+  std::span<const int> shard() const { return shard_; }
+  ClientStore& store() { return store_; }
+  Server& server() { return server_; }
+  /// The round of which tested_accuracy() tells, at its end; -1: none.
+  int tested_round() const { return broadcast_round_; }
+  /// Of a client that this rank hosts; NaN: not tested.
+  double tested_accuracy(int client) const {
+    return broadcast_accuracy_[static_cast<std::size_t>(client)];
+  }
+  void restore_tested(int round, std::span<const double> accuracy_of_shard);
+  /// The round that is open; none between rounds.
+  const std::optional<OpenRound>& open_round() const { return open_; }
+  /// Collective: the sums of the open round over all ranks, on every rank.
+  std::vector<SumState> total_sums();
+  /// Opens round t where it stopped. `mine`: what the clients that this rank hosts brought.
+  void restore_open_round(int t, OpenRound mine);
+  /// The sums of the open round over all ranks: they become the root's.
+  void restore_sums(std::span<const SumState> sums);
 
   /// The global model, in host memory, padded.
   AlignedVector<float> global_model() const;
@@ -77,14 +118,16 @@ class Simulation {
   void load_deployed(std::span<const int> clients, int t);
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
+  void begin_round(int t);
+  void add_group();
   void aggregate();
   void collect(Messages& messages);
   void answer(const Messages& mine);
-  void adopt_masks(const std::vector<int>& clients, int t);
+  void adopt_masks(std::span<const ClientRecord> records, int t);
   void count_mask_changes(std::vector<ClientRecord>& records,
                           std::span<const MaskPtr> before) const;
   void test_everyone(RoundRecord& record);
-  void test_finally();
+  std::vector<int> left_to_train() const;
   std::vector<float> test_on_everyone(int client);
   void test_new_clients(std::span<const int> clients);
   void measure(RoundRecord& record);
@@ -112,6 +155,8 @@ class Simulation {
   /// was measured.
   std::vector<double> broadcast_accuracy_;
   int broadcast_round_ = -1;
+  std::vector<int> cohort_;  ///< of the open round
+  std::optional<OpenRound> open_;
   std::map<int, std::vector<float>> cross_;  ///< rows by client
   std::vector<NewClientRecord> new_clients_;
 };

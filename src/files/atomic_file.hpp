@@ -26,6 +26,10 @@ class PartialFile {
   bool committed_ = false;
 };
 
+/// Gives a synced file another name, in whose place an old file goes, and syncs the folder. Throws
+/// SystemError.
+void rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Writes a whole file that way. Throws SystemError that says what failed and what to do.
 void replace_file(const std::filesystem::path& path, std::string_view text);
 

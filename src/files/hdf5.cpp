@@ -105,11 +105,15 @@ void File::write_attribute(const char* name, hid_t file_type, hid_t memory_type,
 }
 
 Handle File::make_dataset(const std::string& name, const Shape& shape, hid_t file_type,
-                          const Shape& chunk, std::size_t value_bytes) const {
+                          const Shape& chunk, std::size_t value_bytes, bool is_reserved) const {
   const Handle link(check(H5Pcreate(H5P_LINK_CREATE), "H5Pcreate"));
   check(H5Pset_create_intermediate_group(link.get(), 1), "H5Pset_create_intermediate_group");
   const Handle creation(check(H5Pcreate(H5P_DATASET_CREATE), "H5Pcreate"));
   check(H5Pset_obj_track_times(creation.get(), false), "H5Pset_obj_track_times");
+  if (is_reserved) {
+    check(H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY), "H5Pset_alloc_time");
+    check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "H5Pset_fill_time");
+  }
   if (!chunk.empty()) {
     check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()),
           "H5Pset_chunk");
@@ -129,6 +133,15 @@ void File::write_values(const std::string& name, const Shape& shape, hid_t file_
   const Handle dataset = make_dataset(name, shape, file_type, chunk, value_bytes);
   if (count(shape) > 0)
     check(H5Dwrite(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), "H5Dwrite");
+}
+
+std::uint64_t File::reserve_values(const std::string& name, const Shape& shape,
+                                   hid_t file_type) const {
+  const Handle dataset = make_dataset(name, shape, file_type, {}, H5Tget_size(file_type), true);
+  if (count(shape) == 0) return 0;
+  const haddr_t place = H5Dget_offset(dataset.get());
+  check(place == HADDR_UNDEF ? -1 : 0, "H5Dget_offset");
+  return place;
 }
 
 void File::write_text(const std::string& name, std::string_view text) {

@@ -94,6 +94,13 @@ class File {
     write(name, {values.size()}, std::span<const T>(values), Storage::deflated);
   }
 
+  /// A data set whose values others write into the file once it is closed, little-endian, the last
+  /// axis fastest. Returns where in the file they begin; 0 if there are none.
+  template <class T>
+  std::uint64_t reserve(const std::string& name, const Shape& shape) {
+    return reserve_values(name, shape, Type<T>::get().file);
+  }
+
   /// Writes what the library still holds back and closes the file. Call it: a destructor can't
   /// report.
   void close();
@@ -112,7 +119,8 @@ class File {
   Handle make_text_type() const;
   void write_attribute(const char* name, hid_t file_type, hid_t memory_type, const void* value);
   Handle make_dataset(const std::string& name, const Shape& shape, hid_t file_type,
-                      const Shape& chunk, std::size_t value_bytes) const;
+                      const Shape& chunk, std::size_t value_bytes, bool is_reserved = false) const;
+  std::uint64_t reserve_values(const std::string& name, const Shape& shape, hid_t file_type) const;
   void write_values(const std::string& name, const Shape& shape, hid_t file_type, hid_t memory_type,
                     const void* values, Storage storage);
 

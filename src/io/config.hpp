@@ -30,6 +30,13 @@ struct OutputConfig {
   bool client_models = false;  ///< write every client's final model
 };
 
+/// The section [checkpoint]: what a run leaves behind for --resume, and when.
+struct CheckpointConfig {
+  double every_minutes = 10;      ///< 0: not by time
+  std::int64_t every_rounds = 0;  ///< 0: not by rounds
+  bool at_end = false;            ///< keep one of the last round
+};
+
 /// What holds for all methods of an experiment: the top-level keys and the sections.
 struct Settings {
   std::string name = "run";
@@ -42,6 +49,7 @@ struct Settings {
   FederationConfig federation;
   EvaluateConfig evaluate;
   OutputConfig output;
+  CheckpointConfig checkpoint;
 };
 
 /// An experiment: what a config file says, with every default filled in.
@@ -72,6 +80,8 @@ Config parse_config(std::string_view text, const std::string& origin,
 /// The resolved config as TOML, every key written out, with only method number `method`: reading it
 /// back gives the same run.
 std::string write_config(const Config& config, std::size_t method);
+/// The same with all methods.
+std::string write_config(const Config& config);
 
 /// The keys of one method as lines of help: key, default, permitted values, meaning.
 std::string describe_method(const Method& method);

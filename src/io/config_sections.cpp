@@ -36,6 +36,16 @@ void describe_output(Settings& settings, Fields& fields) {
               "write every client's final model into result.h5: 4 bytes a parameter and client");
 }
 
+void describe_checkpoint(Settings& settings, Fields& fields) {
+  CheckpointConfig& checkpoint = settings.checkpoint;
+  fields.real("every_minutes", checkpoint.every_minutes, kNonNegative,
+              "minutes between checkpoints; 0 = not by time");
+  fields.integer("every_rounds", checkpoint.every_rounds, kNonNegative,
+                 "rounds between checkpoints; 0 = not by rounds");
+  fields.flag("at_end", checkpoint.at_end,
+              "keep a checkpoint of the last round, so that a finished run can get more rounds");
+}
+
 constexpr std::array kSections{
     Section{"", "the experiment", describe_top},
     Section{"data", "where samples come from and how clients share them",
@@ -51,6 +61,7 @@ constexpr std::array kSections{
     Section{"evaluate", "tests of the clients' models",
             [](Settings& settings, Fields& fields) { describe(settings.evaluate, fields); }},
     Section{"output", "what is written", describe_output},
+    Section{"checkpoint", "from where an interrupted run goes on", describe_checkpoint},
 };
 
 }  // namespace

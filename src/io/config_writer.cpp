@@ -106,21 +106,34 @@ class SectionDocumenter final : public Fields {
 
 }  // namespace
 
-std::string write_config(const Config& config, std::size_t method) {
+namespace {
+
+std::string write_config(const Config& config, std::span<const MethodConfig> methods) {
   SectionWriter writer;
   Settings settings = config;
   for (const Section& section : sections()) {
     if (!section.name.empty()) writer.header(fmt::format("[{}]", section.name));
     section.describe(settings, writer);
   }
-  const MethodConfig& chosen = config.methods[method];
-  MethodConfig identity{
-      .name = chosen.name, .label = chosen.label, .passes = chosen.passes, .algorithm = nullptr};
-  writer.header(fmt::format("[[{}]]", kMethodTable));
-  describe_identity(identity, writer);
-  describe_passes(identity, writer);
-  chosen.algorithm->describe(writer);
+  for (const MethodConfig& method : methods) {
+    MethodConfig identity{
+        .name = method.name, .label = method.label, .passes = method.passes, .algorithm = nullptr};
+    writer.header(fmt::format("[[{}]]", kMethodTable));
+    describe_identity(identity, writer);
+    describe_passes(identity, writer);
+    method.algorithm->describe(writer);
+  }
   return writer.text();
+}
+
+}  // namespace
+
+std::string write_config(const Config& config, std::size_t method) {
+  return write_config(config, std::span(config.methods).subspan(method, 1));
+}
+
+std::string write_config(const Config& config) {
+  return write_config(config, std::span(config.methods));
 }
 
 std::string describe_method(const Method& method) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/build_info.hpp"
@@ -64,6 +65,18 @@ std::string make_manifest(Communicator& comm, const std::string& device,
   json["ranks"] = comm.size();
   json["hosts"] = describe_hosts(comm);
   json["start"] = time_now();
+  return dump(json);
+}
+
+std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds) {
+  std::ifstream file(path);
+  Json json = Json::parse(file, nullptr, false);
+  if (!json.is_object()) return now;
+  Json resumed = Json::parse(now);
+  resumed["after_rounds"] = rounds;
+  if (!json["resumed"].is_array()) json["resumed"] = Json::array();
+  json["resumed"].push_back(std::move(resumed));
+  for (const char* of_the_end : {"end", "seconds", "finish_seconds"}) json.erase(of_the_end);
   return dump(json);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@ namespace fedselect {
 /// time. `device`: Ops::device().
 std::string make_manifest(Communicator& comm, const std::string& device,
                           const std::vector<std::string>& command);
+
+/// The manifest of a run that goes on after `rounds` rounds: the one in the file `path`, with
+/// `now`, as make_manifest() wrote it for this program, at the end of its list "resumed". Without a
+/// file that can be read: `now` alone.
+std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds);
 
 /// The same with the end time, which is now, the seconds that the run took, and those of them that
 /// passed after the last round, writing the results.

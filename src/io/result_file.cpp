@@ -257,17 +257,20 @@ void ResultFile::write_clients(const Partition& partition, const Dataset& data) 
   write_split(parts_->file, "test", partition.test, data.test, data.classes);
 }
 
-void ResultFile::write_timings(const std::vector<RoundRecord>& rounds, std::size_t ranks,
+void ResultFile::write_timings(const std::vector<RoundRecord>& rounds,
                                const std::vector<int>& rank_of_client) {
+  std::size_t ranks = 0;
+  for (const RoundRecord& round : rounds) ranks = std::max(ranks, round.ranks.size());
+  RankRecord absent{.gradient_rate = ClientRecord::kNone};
+  absent.seconds.fill(ClientRecord::kNone);
   std::vector<double> seconds;
   std::vector<double> rates;
-  for (const RoundRecord& round : rounds) {
-    expect(round.ranks.size() == ranks, "a record of every rank");
-    for (const RankRecord& rank : round.ranks) {
+  for (const RoundRecord& round : rounds)
+    for (std::size_t r = 0; r < ranks; ++r) {
+      const RankRecord& rank = r < round.ranks.size() ? round.ranks[r] : absent;
       seconds.insert(seconds.end(), rank.seconds.begin(), rank.seconds.end());
       rates.push_back(rank.gradient_rate);
     }
-  }
   parts_->file.write_texts("/timings/phase", {kPhaseNames.begin(), kPhaseNames.end()});
   parts_->file.write("/timings/seconds", {rounds.size(), ranks, kPhases},
                      std::span<const double>(seconds), Storage::deflated);

@@ -28,6 +28,7 @@ struct RunDescription {
   std::string config;    ///< resolved, TOML
   std::string manifest;  ///< JSON, as of the start (io/manifest.hpp)
   std::int64_t seed = 0;
+  std::uint64_t data_hash = 0;  ///< of samples and partition; for checkpoints
   std::string_view tested_on;
   bool masks = true;
   bool client_models = false;
@@ -69,7 +70,7 @@ class ResultFile {
   void write_model(const ParameterLayout& layout, std::span<const float> values);
   void write_clients(const Partition& partition, const Dataset& data);
   /// `ranks`: their number.
-  void write_timings(const std::vector<RoundRecord>& rounds, std::size_t ranks,
+  void write_timings(const std::vector<RoundRecord>& rounds,
                      const std::vector<int>& rank_of_client);
   void write_provenance(const std::string& manifest);
 

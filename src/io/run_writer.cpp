@@ -1,6 +1,7 @@
 #include "io/run_writer.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,40 +13,17 @@
 #include "base/error.hpp"
 #include "files/atomic_file.hpp"
 #include "io/manifest.hpp"
+#include "io/metrics_csv.hpp"
+#include "io/run_folder.hpp"
 
 namespace fedselect {
 
 namespace {
 
 namespace fs = std::filesystem;
+using namespace run_folder;
 
-constexpr const char* kResultFile = "result.h5";
-constexpr const char* kConfigFile = "config.toml";
-constexpr const char* kManifestFile = "manifest.json";
-constexpr const char* kMetricsFile = "metrics.csv";
-constexpr const char* kMetricsHeader =
-    "round,clients,accuracy_mean,accuracy_worst,accuracy_before_mean,accuracy_after_mean,"
-    "loss_mean,personal_share,bytes_up,bytes_down,gradients,diverged,seconds\n";
-
-/// A column of metrics.csv over the cohort: of the finite values only, empty if there is none.
-class Column {
- public:
-  void add(double value) {
-    if (!std::isfinite(value)) return;
-    sum_ += value;
-    least_ = count_ == 0 ? value : std::min(least_, value);
-    ++count_;
-  }
-  std::string mean() const { return text(sum_ / static_cast<double>(count_)); }
-  std::string least() const { return text(least_); }
-
- private:
-  std::string text(double value) const { return count_ == 0 ? "" : fmt::format("{}", value); }
-
-  double sum_ = 0;
-  double least_ = 0;
-  std::int64_t count_ = 0;
-};
+constexpr int kNothing = -1;  ///< in place of a number of rounds
 
 template <class T>
 std::vector<std::byte> to_bytes(const std::vector<T>& values) {
@@ -53,45 +31,7 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-std::string metrics_row(const ParameterLayout& layout, const RoundRecord& round, double seconds) {
-  Column accuracy;
-  Column before;
-  Column after;
-  Column loss;
-  Column personal;
-  ClientRecord sum;
-  std::int64_t clients = 0;
-  std::int64_t diverged = 0;
-  for (std::size_t i = 0; i < round.clients.size(); ++i) {
-    const ClientRecord& record = round.clients[i];
-    if (record.participated == 0) continue;
-    ++clients;
-    diverged += record.diverged;
-    accuracy.add(record.accuracy);
-    before.add(record.accuracy_before);
-    after.add(record.accuracy_after);
-    loss.add(record.loss);
-    personal.add(round.personal_share(i, layout));
-    sum.bytes_up += record.bytes_up;
-    sum.bytes_down += record.bytes_down;
-    sum.gradients += record.gradients;
-  }
-  return fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{:.6f}\n", round.round, clients,
-                     accuracy.mean(), accuracy.least(), before.mean(), after.mean(), loss.mean(),
-                     personal.mean(), sum.bytes_up, sum.bytes_down, sum.gradients, diverged,
-                     seconds);
-}
-
 }  // namespace
-
-void require_unused(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error) || fs::is_empty(folder, error)) return;
-  throw InputError(
-      fmt::format("{}: holds a run already (nothing is overwritten): remove the folder, or choose "
-                  "another name with --name or another place with --out",
-                  folder.string()));
-}
 
 RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
                      Communicator& comm)
@@ -105,40 +45,134 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
   });
 }
 
-void RunWriter::create_folder() {
+RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
+                     Communicator& comm, Simulation& simulation, const Accept& accept)
+    : folder_(std::move(folder)),
+      description_(std::move(description)),
+      network_(network),
+      layout_(network.layout()),
+      comm_(comm) {
+  // A run killed while the files changed their names has the previous one only.
+  std::vector<std::string> damages;
+  rounds_done_ = kNothing;
   std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error)
-    throw InputError(fmt::format("{}: cannot make this folder ({}): choose another one with --out",
-                                 folder_.string(), error.message()));
+  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) {
+    const fs::path checkpoint = folder_ / name;
+    if (!fs::exists(checkpoint, error)) continue;
+    const auto damage = try_restore(checkpoint, simulation, accept);
+    if (damage.empty() && !damages.empty())
+      note_ = fmt::format("warning: went back to {}, because {}", name, damages.front());
+    if (damage.empty()) break;
+    damages.push_back(damage);
+    rounds_done_ = kNothing;
+  }
+  require(rounds_done_ != kNothing, fmt::format("{}", fmt::join(damages, "\n")));
+  agree(comm_, [&] {
+    if (comm_.is_root()) take_up_folder();
+  });
+}
+
+namespace {
+
+/// Collective: what is wrong with a file, by the InputError that `read` throws on any rank; empty:
+/// nothing.
+std::string find_damage(Communicator& comm, const std::function<void()>& read) {
+  try {
+    agree(comm, read);
+    return {};
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+/// Collective. Returns what is wrong with the file; throws if this run may not go on from it.
+std::string RunWriter::try_restore(const fs::path& checkpoint, Simulation& simulation,
+                                   const Accept& accept) {
+  std::optional<Checkpoint> stored;
+  if (auto damage = find_damage(comm_, [&] { stored.emplace(checkpoint); }); !damage.empty())
+    return damage;
+  const CheckpointHeader& header = stored->header();
+  agree(comm_, [&] {
+    accept(header);
+    if (header.data_hash != description_.data_hash)
+      throw InputError(fmt::format(
+          "{}: the samples, or who has which, are not those of this run: put the data back that it "
+          "was made with, or start it again elsewhere",
+          checkpoint.string()));
+  });
+  rounds_done_ = header.rounds;
+  return find_damage(comm_, [&] {
+    entries_.clear();
+    if (comm_.is_root()) journal_.emplace(folder_ / kJournal, header.journal, entries_);
+    stored->restore(simulation);
+  });
+}
+
+void RunWriter::take_up_folder() {
+  std::string metrics = kMetricsHeader;
+  for (const JournalEntry& entry : entries_) {
+    metrics += metrics_row(layout_, entry.round, entry.seconds);
+    seconds_before_ += entry.seconds;
+  }
+  description_.manifest = resume_manifest(folder_ / kManifest, description_.manifest, rounds_done_);
+  replace_file(folder_ / kMetrics, metrics);
+  replace_file(folder_ / kConfig, description_.config);
+  replace_file(folder_ / kManifest, description_.manifest);
+  metrics_.open(folder_ / kMetrics, std::ios::app);
+}
+
+void RunWriter::create_folder() {
+  create(folder_);
   require_unused(folder_);
   try {
-    replace_file(folder_ / kConfigFile, description_.config);
-    replace_file(folder_ / kManifestFile, description_.manifest);
+    replace_file(folder_ / kConfig, description_.config);
+    replace_file(folder_ / kManifest, description_.manifest);
+    journal_.emplace(folder_ / kJournal);
   } catch (
       const SystemError& failure) {  // nothing is lost yet: the user has to choose a better place
     throw InputError(failure.what());
   }
-  metrics_.open(folder_ / kMetricsFile, std::ios::trunc);
+  metrics_.open(folder_ / kMetrics, std::ios::trunc);
   metrics_ << kMetricsHeader << std::flush;
   require(metrics_.good(), fmt::format("{}: cannot write it: choose another folder with --out",
-                                       (folder_ / kMetricsFile).string()));
+                                       (folder_ / kMetrics).string()));
 }
 
 void RunWriter::add(const RoundRecord& round, double seconds) {
+  rounds_done_ = round.round + 1;
   if (!comm_.is_root()) return;
-  rounds_.push_back(round);
+  entries_.push_back({round, seconds});
+  journal_->add(entries_.back());
   metrics_ << metrics_row(layout_, round, seconds) << std::flush;
   if (!metrics_.good())
     throw SystemError(fmt::format("{}: cannot write it: is the disk full, or gone?",
-                                  (folder_ / kMetricsFile).string()));
+                                  (folder_ / kMetrics).string()));
+}
+
+void RunWriter::checkpoint(Simulation& simulation) {
+  CheckpointHeader header{.rounds = rounds_done_,
+                          .config = description_.config,
+                          .data_hash = description_.data_hash,
+                          .journal = {}};
+  agree(comm_, [&] {
+    if (comm_.is_root()) header.journal = journal_->sync();
+  });
+  write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation, comm_);
+}
+
+void RunWriter::discard_checkpoints() {
+  if (!comm_.is_root()) return;
+  std::error_code ignored;
+  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) fs::remove(folder_ / name, ignored);
 }
 
 void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partition& partition) {
   std::optional<ResultFile> file;
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
-    file.emplace(folder_ / kResultFile);
+    file.emplace(folder_ / kResult);
     write_parts(*file, simulation, data, partition);
   });
   ResultFile* target = file ? &*file : nullptr;
@@ -149,10 +183,10 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
     file->commit();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start_;
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
     const PhaseSeconds tail = simulation.clock().take();  // since the last round was measured
-    replace_file(folder_ / kManifestFile,
-                 complete_manifest(description_.manifest, seconds.count(),
+    replace_file(folder_ / kManifest,
+                 complete_manifest(description_.manifest, seconds_before_ + now.count(),
                                    std::accumulate(tail.begin(), tail.end(), 0.0)));
   });
 }
@@ -160,16 +194,18 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
 void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
-  file.write_header(description_, data.name, rounds_.size(), clients, network_);
-  file.write_metrics(rounds_, clients, layout_.tensors().size());
-  file.write_summary(rounds_, partition);
-  if (description_.target > 0) file.write_cost(cost_to_target(rounds_, description_.target));
+  std::vector<RoundRecord> rounds;
+  for (const JournalEntry& entry : entries_) rounds.push_back(entry.round);
+  file.write_header(description_, data.name, rounds.size(), clients, network_);
+  file.write_metrics(rounds, clients, layout_.tensors().size());
+  file.write_summary(rounds, partition);
+  if (description_.target > 0) file.write_cost(cost_to_target(rounds, description_.target));
   file.write_layout(layout_);
   const auto model = simulation.global_model();
   file.write_model(layout_, std::span<const float>(model));
   file.write_clients(partition, data);
   file.write_provenance(description_.manifest);
-  file.write_timings(rounds_, static_cast<std::size_t>(comm_.size()), simulation.rank_of_client());
+  file.write_timings(rounds, simulation.rank_of_client());
 }
 
 /// One row at a time, in client order: its client's rank sends it, the root writes it. If the root

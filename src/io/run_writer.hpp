@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -11,13 +13,12 @@
 #include "data/partition.hpp"
 #include "fed/record.hpp"
 #include "fed/simulation.hpp"
+#include "io/checkpoint.hpp"
 #include "io/result_file.hpp"
+#include "io/round_journal.hpp"
 #include "model/network.hpp"
 
 namespace fedselect {
-
-/// Throws InputError if the folder exists and holds anything.
-void require_unused(const std::filesystem::path& folder);
 
 /// Writes one run's folder (docs/result-format.md). Constructed on all ranks; files are touched by
 /// the root only.
@@ -29,9 +30,30 @@ class RunWriter {
   RunWriter(std::filesystem::path folder, RunDescription description, const Network& network,
             Communicator& comm);
 
-  /// Root only, does nothing elsewhere: appends a round to metrics.csv (flushed) and keeps it for
-  /// result.h5. `round`: of all clients; `seconds`: its wall time. Throws SystemError.
+  /// Says by an InputError that a checkpoint is not one to go on from.
+  using Accept = std::function<void(const CheckpointHeader&)>;
+  /// Collective. Takes up the interrupted run in this folder: `simulation`, which is new, becomes
+  /// what it was at the newest checkpoint that is whole; what the folder says of later rounds goes.
+  /// All ranks throw InputError if there is no such checkpoint, or SystemError.
+  RunWriter(std::filesystem::path folder, RunDescription description, const Network& network,
+            Communicator& comm, Simulation& simulation, const Accept& accept);
+
+  /// Rounds that are complete.
+  int rounds_done() const { return rounds_done_; }
+  /// These rounds, on the root.
+  const std::vector<JournalEntry>& entries() const { return entries_; }
+  /// What a user should know about how the run was taken up; empty: nothing.
+  const std::string& note() const { return note_; }
+
+  /// Adds a round: on the root to metrics.csv (flushed), journal.bin, and what result.h5 will say.
+  /// `round`: of all clients on the root; `seconds`: its wall time. Throws SystemError.
   void add(const RoundRecord& round, double seconds);
+
+  /// Collective: writes checkpoint.h5. If it can't be written, all ranks throw SystemError; the
+  /// last one is still there.
+  void checkpoint(Simulation& simulation);
+  /// Removes the checkpoints.
+  void discard_checkpoints();
 
   /// Collective: writes result.h5 beside its final name, syncs and renames it; completes
   /// manifest.json. If that fails, all ranks throw SystemError, and no result.h5 is left.
@@ -39,6 +61,9 @@ class RunWriter {
 
  private:
   void create_folder();
+  std::string try_restore(const std::filesystem::path& checkpoint, Simulation& simulation,
+                          const Accept& accept);
+  void take_up_folder();
   void write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
                    const Partition& partition) const;
   /// What a client's rank makes into the bytes of its row.
@@ -55,8 +80,12 @@ class RunWriter {
   const Network& network_;
   const ParameterLayout& layout_;
   Communicator& comm_;
-  std::vector<RoundRecord> rounds_;
+  int rounds_done_ = 0;
+  std::vector<JournalEntry> entries_;    ///< on the root
+  std::optional<RoundJournal> journal_;  ///< likewise
   std::ofstream metrics_;
+  std::string note_;
+  double seconds_before_ = 0;  ///< of the rounds before this program took the run up
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

@@ -1,0 +1,285 @@
+#include "app/runner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include "app/failure.hpp"
+#include "app/stop_signal.hpp"
+#include "data/fingerprint.hpp"
+#include "files/atomic_file.hpp"
+#include "io/config_changes.hpp"
+#include "io/manifest.hpp"
+
+namespace fedselect {
+
+namespace {
+
+namespace fs = std::filesystem;
+using run_folder::State;
+
+/// One folder a method.
+std::vector<fs::path> choose_folders(const fs::path& home, const Config& config) {
+  if (config.methods.size() == 1) return {home};
+  std::vector<fs::path> folders;
+  for (const MethodConfig& method : config.methods) folders.push_back(home / method.label);
+  return folders;
+}
+
+SimulationSetup setup_of(const Experiment& experiment, const MethodConfig& method) {
+  const Config& config = experiment.config;
+  return {.seed = static_cast<std::uint64_t>(config.seed),
+          .rounds = static_cast<int>(config.rounds),
+          .train = config.train,
+          .server = config.server,
+          .federation = config.federation,
+          .evaluate = config.evaluate,
+          .passes = passes_of(method, config.train),
+          .initial = experiment.initial.values};
+}
+
+RunDescription describe_run(const Config& config, std::size_t index, std::string manifest) {
+  const MethodConfig& method = config.methods[index];
+  const auto tested_on = static_cast<std::size_t>(method.algorithm->tested_on());
+  return {.name = config.name,
+          .label = method.label,
+          .method = method.name,
+          .config = write_config(config, index),
+          .manifest = std::move(manifest),
+          .seed = config.seed,
+          .tested_on = kTestedOnNames[tested_on],
+          .masks = config.output.masks,
+          .client_models = config.output.client_models,
+          .cross = config.evaluate.cross,
+          .target = config.evaluate.target};
+}
+
+std::string describe_status(const Outcome& outcome) {
+  const auto accuracy = outcome.mean_accuracy();
+  std::string status =
+      accuracy ? fmt::format("accuracy {:.4f}", *accuracy) : "accuracy not measured yet";
+  if (outcome.diverged() > 0) status += fmt::format(", diverged {}", outcome.diverged());
+  return status;
+}
+
+std::string read_text(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& comm, RunLog& log)
+    : setup_(std::move(setup)),
+      experiment_(experiment),
+      config_(experiment.config),
+      comm_(comm),
+      log_(log),
+      folders_(choose_folders(setup_.home, experiment.config)),
+      device_(setup_.device, comm),
+      data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
+  together(comm_, [&] {
+    if (!comm_.is_root()) return;
+    if (!setup_.resumes)
+      std::for_each(folders_.begin(), folders_.end(), run_folder::require_unused);
+    if (folders_.size() == 1) return;
+    run_folder::create(setup_.home);
+    replace_file(setup_.home / run_folder::kExperiment, write_config(config_));
+  });
+}
+
+std::vector<Outcome> Runner::run() {
+  std::vector<Outcome> outcomes;
+  for (std::size_t i = 0; i < config_.methods.size(); ++i)
+    if (auto outcome = run_method(i)) outcomes.push_back(std::move(*outcome));
+  if (comm_.is_root())
+    for (const fs::path& folder : folders_) run_folder::tidy(folder);
+  return outcomes;
+}
+
+std::optional<Outcome> Runner::run_method(std::size_t index) {
+  const MethodConfig& method = config_.methods[index];
+  const State state = state_of(index);
+  if (state == State::finished) return read_outcome(index);
+  Simulation simulation(setup_of(experiment_, method), *method.algorithm, experiment_.network,
+                        experiment_.data, experiment_.partition, device_.view(), comm_);
+  const auto writer = open_run(index, state, simulation);
+  Outcome outcome(method.label, experiment_.network.layout());
+  for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);
+  run_rounds(index, simulation, *writer, outcome);
+  finish(simulation, *writer);
+  if (outcome.diverged() > 0)
+    log_.warn(
+        fmt::format("warning: {}: clients diverged {} times, left out each time (see "
+                    "metrics/diverged in result.h5)",
+                    method.label, outcome.diverged()));
+  log_.say(fmt::format("{}: done, {}", method.label, describe_status(outcome)));
+  log_.close();
+  return outcome;
+}
+
+/// What is to be done with a method's folder, as the root sees it.
+State Runner::state_of(std::size_t index) {
+  const fs::path& folder = folders_[index];
+  std::vector<int> state;
+  together(comm_, [&] {
+    if (!comm_.is_root()) return;
+    State found = setup_.resumes ? run_folder::state_of(folder) : State::unused;
+    if (found == State::finished) {
+      const auto stored = read_text(folder / run_folder::kConfig);
+      const auto now = write_config(config_, index);
+      if (!compare_configs(stored, now).empty()) {
+        if (!run_folder::has_checkpoint(folder))
+          throw InputError(fmt::format(
+              "{}: this run is finished and kept no checkpoint, so it can't go on with another "
+              "config: start a new run (with checkpoint.at_end = true it can get more rounds)",
+              folder.string()));
+        found = State::interrupted;
+      }
+    }
+    if (found == State::begun) run_folder::clear(folder);
+    state.push_back(static_cast<int>(found));
+  });
+  return static_cast<State>(gather_on_all(comm_, state).front());
+}
+
+/// Of a method that was finished by an earlier program.
+std::optional<Outcome> Runner::read_outcome(std::size_t index) const {
+  const MethodConfig& method = config_.methods[index];
+  log_.say(fmt::format("{}: was finished before", title_of(index)));
+  const auto entries = comm_.is_root() ? RoundJournal::read(folders_[index] / run_folder::kJournal)
+                                       : std::vector<JournalEntry>();
+  if (entries.empty()) return std::nullopt;
+  Outcome outcome(method.label, experiment_.network.layout());
+  for (const JournalEntry& entry : entries) outcome.add(entry.round, entry.seconds);
+  return outcome;
+}
+
+std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
+                                            Simulation& simulation) {
+  const fs::path& folder = folders_[index];
+  auto description = describe_run(
+      config_, index, make_manifest(comm_, device_.view().ops.device(), setup_.command));
+  description.data_hash = data_hash_;
+  std::unique_ptr<RunWriter> writer;
+  together(comm_, [&] {
+    const Network& network = experiment_.network;
+    if (state == State::interrupted)
+      writer = std::make_unique<RunWriter>(
+          folder, std::move(description), network, comm_, simulation,
+          [&](const CheckpointHeader& header) { accept(index, header); });
+    else
+      writer = std::make_unique<RunWriter>(folder, std::move(description), network, comm_);
+  });
+  last_checkpoint_ = Clock::now();
+  checkpoint_seconds_ = 0;
+  log_.open(folder);
+  for (const std::string& note : device_.notes()) log_.say(note);
+  log_.say(fmt::format("{}: rounds {}, clients {}, ranks {}, folder {}", title_of(index),
+                       config_.rounds, experiment_.partition.clients(), comm_.size(),
+                       folder.string()));
+  if (!experiment_.initial.note.empty()) log_.say(experiment_.initial.note);
+  if (!writer->note().empty()) log_.warn(writer->note());
+  if (state == State::interrupted)
+    log_.say(fmt::format("{}: goes on after round {}", title_of(index), writer->rounds_done()));
+  return writer;
+}
+
+void Runner::accept(std::size_t index, const CheckpointHeader& header) const {
+  require_resumable(header.config, write_config(config_, index), header.rounds,
+                    setup_.allowed_changes, folders_[index].string());
+}
+
+void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer,
+                        Outcome& outcome) {
+  Progress progress(
+      title_of(index), config_.rounds, log_.draws_bar(),
+      [&](const std::string& line) { log_.progress(line); }, writer.rounds_done());
+  for (int t = writer.rounds_done(); t < config_.rounds; ++t) {
+    run_round(t, simulation, writer, outcome, progress);
+    if (t + 1 == config_.rounds) break;
+    const Next next = choose_next(t + 1);
+    if (next == Next::stop) stop(simulation, writer);
+    if (next == Next::checkpoint) save(simulation, writer);
+  }
+}
+
+void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
+                       Progress& progress) {
+  const auto start = Clock::now();
+  if (!simulation.train_cohort(t, stop_requested)) stop(simulation, writer);
+  const RoundRecord mine = simulation.complete_round(t);
+  PhaseClock& clock = simulation.clock();
+  // The wait for slower ranks is communication, not writing.
+  const RoundRecord all = [&] {
+    const PhaseClock::Scope timed(clock, Phase::communicate);
+    return gather_round(comm_, mine);
+  }();
+  const PhaseClock::Scope timed(clock, Phase::write);
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  writer.add(all, seconds);
+  if (!comm_.is_root()) return;
+  outcome.add(all, seconds);
+  progress.step(describe_status(outcome));
+}
+
+/// The root's clock decides about checkpoints; any rank may have been asked to stop.
+Runner::Next Runner::choose_next(int rounds_done) const {
+  const CheckpointConfig& cadence = config_.checkpoint;
+  const std::chrono::duration<double, std::ratio<60>> minutes = Clock::now() - last_checkpoint_;
+  const bool is_due = (cadence.every_rounds > 0 && rounds_done % cadence.every_rounds == 0) ||
+                      (cadence.every_minutes > 0 && minutes.count() >= cadence.every_minutes);
+  const Next mine = stop_requested()            ? Next::stop
+                    : comm_.is_root() && is_due ? Next::checkpoint
+                                                : Next::round;
+  return static_cast<Next>(comm_.all_reduce_min(static_cast<std::int64_t>(mine)));
+}
+
+/// Writes a checkpoint. The run goes on without one if there is no room for it.
+void Runner::save(Simulation& simulation, RunWriter& writer) {
+  const PhaseClock::Scope timed(simulation.clock(), Phase::write);
+  const auto start = Clock::now();
+  try {
+    writer.checkpoint(simulation);
+    const std::chrono::duration<double> seconds = Clock::now() - start;
+    checkpoint_seconds_ += seconds.count();
+    log_.progress(fmt::format("checkpoint after round {}: {:.2f} s, {:.2f} s in all",
+                              writer.rounds_done(), seconds.count(), checkpoint_seconds_));
+  } catch (const SystemError& failure) {
+    log_.warn(fmt::format("warning: no checkpoint after round {}, the run goes on: {}",
+                          writer.rounds_done(), failure.what()));
+  }
+  last_checkpoint_ = Clock::now();
+}
+
+void Runner::stop(Simulation& simulation, RunWriter& writer) {
+  together(comm_, [&] { writer.checkpoint(simulation); });
+  const auto signal = stop_signal();
+  const auto message = fmt::format(
+      "stopped by {} after round {} of {}{}: go on with fedselect run --resume {}",
+      signal.empty() ? "a signal to another rank" : signal, writer.rounds_done(), config_.rounds,
+      simulation.open_round() ? " and some clients of the next" : "", setup_.home.string());
+  log_.progress(message);
+  throw AgreedError(kExitStopped, message);
+}
+
+void Runner::finish(Simulation& simulation, RunWriter& writer) {
+  simulation.conclude();
+  if (config_.checkpoint.at_end) save(simulation, writer);
+  together(comm_, [&] { writer.finish(simulation, experiment_.data, experiment_.partition); });
+  if (!config_.checkpoint.at_end) writer.discard_checkpoints();
+}
+
+/// "fedavg (2 of 6)"
+std::string Runner::title_of(std::size_t index) const {
+  const std::size_t n = config_.methods.size();
+  const std::string& label = config_.methods[index].label;
+  return n == 1 ? label : fmt::format("{} ({} of {})", label, index + 1, n);
+}
+
+}  // namespace fedselect

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/experiment.hpp"
+#include "app/outcome.hpp"
+#include "app/rank_device.hpp"
+#include "app/run_log.hpp"
+#include "base/progress.hpp"
+#include "fed/simulation.hpp"
+#include "io/run_folder.hpp"
+#include "io/run_writer.hpp"
+
+namespace fedselect {
+
+/// How the methods of an experiment are run.
+struct RunnerSetup {
+  std::filesystem::path home;  ///< the folder of one method; or holds one for each of several
+  bool resumes = false;        ///< goes on with what is there
+  std::vector<std::string> allowed_changes;  ///< keys of the config that may differ then
+  std::vector<std::string> command;          ///< the command line, for the manifest
+  DeviceOptions device;
+};
+
+/// Runs the methods of an experiment, one after another, each in its folder.
+class Runner {
+ public:
+  /// Collective; so are all members. All ranks throw AgreedError if a new run's folder is in use.
+  Runner(RunnerSetup setup, const Experiment& experiment, Communicator& comm, RunLog& log);
+
+  /// What each method came to, but for those that earlier programs finished with all others. All
+  /// ranks throw AgreedError with kExitStopped if a signal asked one of them to stop.
+  std::vector<Outcome> run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  /// What comes after a round.
+  enum class Next { stop, checkpoint, round };
+
+  std::optional<Outcome> run_method(std::size_t index);
+  run_folder::State state_of(std::size_t index);
+  std::optional<Outcome> read_outcome(std::size_t index) const;
+  std::unique_ptr<RunWriter> open_run(std::size_t index, run_folder::State state,
+                                      Simulation& simulation);
+  void accept(std::size_t index, const CheckpointHeader& header) const;
+  void run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer, Outcome& outcome);
+  void run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
+                 Progress& progress);
+  Next choose_next(int rounds_done) const;
+  void save(Simulation& simulation, RunWriter& writer);
+  [[noreturn]] void stop(Simulation& simulation, RunWriter& writer);
+  void finish(Simulation& simulation, RunWriter& writer);
+  std::string title_of(std::size_t index) const;
+
+  RunnerSetup setup_;
+  const Experiment& experiment_;
+  const Config& config_;
+  Communicator& comm_;
+  RunLog& log_;
+  std::vector<std::filesystem::path> folders_;
+  RankDevice device_;
+  std::uint64_t data_hash_;
+  Clock::time_point last_checkpoint_;
+  double checkpoint_seconds_ = 0;  ///< of the method at hand
+};
+
+}  // namespace fedselect

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace fedselect {
+
+/// An open file without buffers of its own. Failing calls throw SystemError that names the file,
+/// what failed and what to do.
+class RawFile {
+ public:
+  enum class Mode {
+    create,  ///< to write, empty
+    append,  ///< to write behind what is there
+    change,  ///< to write into what is there
+    read,
+  };
+  RawFile(std::filesystem::path path, Mode mode);
+  ~RawFile();
+  RawFile(RawFile&& other) noexcept;
+  RawFile& operator=(RawFile&& other) noexcept;
+
+  /// Behind what was written last.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// At a position, which need not exist yet.
+  void write_at(std::uint64_t position, std::span<const std::byte> bytes);
+  /// The bytes at a position; throws SystemError too if the file ends before them.
+  void read_at(std::uint64_t position, std::span<std::byte> bytes);
+  std::uint64_t size() const;
+  /// Makes the file end at `size`.
+  void cut(std::uint64_t size);
+  /// Returns when the disk has all.
+  void sync();
+  /// Reports what the destructor can't.
+  void close();
+
+ private:
+  [[noreturn]] void fail(const char* verb) const;
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+};
+
+/// Returns when the disk knows the names in a folder.
+void sync_folder(const std::filesystem::path& folder);
+
+}  // namespace fedselect

@@ -1,0 +1,54 @@
+#pragma once
+
+// What writer and reader of checkpoints have in common: names, and the fingerprints.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "fed/client_store.hpp"
+#include "fed/run_state.hpp"
+
+namespace fedselect::checkpoint {
+
+inline constexpr std::string_view kFormat = "fedselect-checkpoint";
+inline constexpr std::int64_t kVersion = 1;
+/// In place of a row's number: none.
+inline constexpr std::int64_t kNoRow = -1;
+
+/// A row of a client that never took part holds no numbers.
+inline std::uint64_t hash_of(int client, double tested, const ClientState& state) {
+  Hash hash;
+  hash.add_value(static_cast<std::int64_t>(client));
+  hash.add_value(tested);
+  for (const MaskPtr& mask : {state.mask, state.next_mask}) {
+    hash.add_value(static_cast<std::int64_t>(mask != nullptr));
+    if (mask) hash.add(mask->words());
+  }
+  hash.add(state.personal);
+  for (const auto& vector : state.vectors) {
+    hash.add_value(static_cast<std::int64_t>(vector.size()));
+    hash.add(vector);
+  }
+  hash.add(state.scalars);
+  return hash.value();
+}
+
+/// Of what all ranks hold alike. `sums`: empty between rounds.
+inline std::uint64_t hash_of(const ServerState& server, const std::vector<SumState>& sums) {
+  Hash hash;
+  for (const auto& [name, values] : server.arrays) {
+    hash.add(std::span(name));
+    hash.add(values);
+  }
+  hash.add(server.optimizer_steps);
+  for (const SumState& sum : sums) {
+    hash.add(sum.low);
+    hash.add(sum.high);
+    hash.add(sum.weight);
+  }
+  return hash.value();
+}
+
+}  // namespace fedselect::checkpoint

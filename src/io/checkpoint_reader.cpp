@@ -1,0 +1,265 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "files/hdf5_reader.hpp"
+#include "io/checkpoint.hpp"
+#include "io/checkpoint_parts.hpp"
+
+namespace fedselect {
+
+namespace {
+
+namespace fs = std::filesystem;
+using checkpoint::kNoRow;
+
+constexpr const char* kRemedy =
+    "resume from the run's other checkpoint, or start the run again elsewhere";
+
+std::uint64_t unsigned_attribute(const hdf5::Reader& file, const char* name) {
+  return std::bit_cast<std::uint64_t>(file.integer_attribute(name));
+}
+
+void require_shape(const hdf5::Reader& file, const std::string& name, const hdf5::Shape& shape) {
+  if (file.shape(name) != shape) file.refuse(name, "has another shape than this run needs");
+}
+
+/// A data set of so many single values.
+template <class T>
+std::vector<T> read_exactly(const hdf5::Reader& file, const std::string& name, std::size_t count) {
+  require_shape(file, name, {count});
+  return file.read<T>(name);
+}
+
+/// `first` if rows [first, first + count) are among `all`; kNoRow for none, where that is allowed.
+hsize_t checked_row(const hdf5::Reader& file, const std::string& name, std::int64_t first,
+                    std::int64_t count, hsize_t all) {
+  const bool fits = first >= 0 && count >= 0 && static_cast<hsize_t>(first) <= all &&
+                    static_cast<hsize_t>(count) <= all - static_cast<hsize_t>(first);
+  if (!fits) file.refuse(name, "points out of its data");
+  return static_cast<hsize_t>(first);
+}
+
+/// Reads clients' states, one at a time.
+class ClientRows {
+ public:
+  ClientRows(const hdf5::Reader& file, const Simulation& simulation)
+      : file_(file),
+        clients_(simulation.clients()),
+        vectors_(simulation.belongings().vectors.size()),
+        scalars_(simulation.belongings().scalars.size()),
+        padded_(simulation.layout().padded_size()),
+        row_of_(find_rows()),
+        hash_(column<std::uint64_t>("/clients/hash")),
+        tested_(column<double>("/clients/tested_accuracy")),
+        took_part_(column<std::uint8_t>("/clients/took_part")),
+        mask_(column<std::int64_t>("/clients/mask")),
+        next_mask_(column<std::int64_t>("/clients/next_mask")),
+        personal_begin_(column<std::int64_t>("/clients/personal_begin")),
+        personal_count_(column<std::int64_t>("/clients/personal_count")) {
+    masks_ = file.shape("/masks").front();
+    require_shape(file, "/masks", {masks_, words_for(padded_)});
+    personal_ = file.shape("/personal").front();
+    if (scalars_ > 0) require_shape(file, "/clients/scalars", {clients_, scalars_});
+    if (vectors_ == 0) return;
+    require_shape(file, "/clients/vector_row", {clients_, vectors_});
+    kept_vectors_ = file.shape("/vectors").front();
+    require_shape(file, "/vectors", {kept_vectors_, padded_});
+  }
+
+  double tested(int client) const { return tested_[row(client)]; }
+
+  ClientState read(int client) {
+    const std::size_t i = row(client);
+    ClientState state;
+    state.mask = mask(mask_[i]);
+    state.next_mask = mask(next_mask_[i]);
+    const std::int64_t count = personal_count_[i];
+    const hsize_t begin =
+        checked_row(file_, "/clients/personal_begin", personal_begin_[i], count, personal_);
+    if (static_cast<std::size_t>(count) != (state.mask ? state.mask->count() : 0))
+      file_.refuse("/clients/personal_count", "does not fit the clients' masks");
+    state.personal = file_.read_rows<float>("/personal", begin, static_cast<hsize_t>(count));
+    if (took_part_[i] != 0) {
+      if (scalars_ > 0) state.scalars = file_.read_rows<double>("/clients/scalars", i, 1);
+      state.vectors.resize(vectors_);
+      const auto rows = vectors_ > 0 ? file_.read_rows<std::int64_t>("/clients/vector_row", i, 1)
+                                     : std::vector<std::int64_t>();
+      for (std::size_t v = 0; v < vectors_; ++v)
+        if (rows[v] != kNoRow)
+          state.vectors[v] = file_.read_rows<float>(
+              "/vectors", checked_row(file_, "/clients/vector_row", rows[v], 1, kept_vectors_), 1);
+    }
+    if (checkpoint::hash_of(client, tested_[i], state) != hash_[i])
+      file_.refuse("/clients/hash", fmt::format("shows that client {} is damaged", client));
+    return state;
+  }
+
+ private:
+  template <class T>
+  std::vector<T> column(const std::string& name) const {
+    return read_exactly<T>(file_, name, clients_);
+  }
+  std::size_t row(int client) const { return row_of_[static_cast<std::size_t>(client)]; }
+
+  std::vector<std::size_t> find_rows() const {
+    const auto ids = column<std::int32_t>("/clients/id");
+    std::vector<std::size_t> row_of(clients_, clients_);
+    for (std::size_t i = 0; i < clients_; ++i) {
+      const auto client = static_cast<std::size_t>(ids[i]);
+      if (ids[i] < 0 || client >= clients_ || row_of[client] != clients_)
+        file_.refuse("/clients/id", "must name each client once");
+      row_of[client] = i;
+    }
+    return row_of;
+  }
+
+  /// Clients that shared a mask share it again.
+  MaskPtr mask(std::int64_t number) {
+    if (number == kNoRow) return nullptr;
+    MaskPtr& mask = read_masks_[number];
+    if (!mask)
+      mask = std::make_shared<const Mask>(file_.read_rows<Word>(
+          "/masks", checked_row(file_, "/clients/mask", number, 1, masks_), 1));
+    return mask;
+  }
+
+  const hdf5::Reader& file_;
+  std::size_t clients_;
+  std::size_t vectors_;
+  std::size_t scalars_;
+  std::size_t padded_;
+  std::vector<std::size_t> row_of_;
+  std::vector<std::uint64_t> hash_;
+  std::vector<double> tested_;
+  std::vector<std::uint8_t> took_part_;
+  std::vector<std::int64_t> mask_;
+  std::vector<std::int64_t> next_mask_;
+  std::vector<std::int64_t> personal_begin_;
+  std::vector<std::int64_t> personal_count_;
+  hsize_t masks_ = 0;
+  hsize_t personal_ = 0;
+  hsize_t kept_vectors_ = 0;
+  std::map<std::int64_t, MaskPtr> read_masks_;
+};
+
+/// The arrays that a server like `model` has, with what the file says of them.
+ServerState read_server(const hdf5::Reader& file, const ServerState& model) {
+  ServerState state;
+  for (const auto& [name, values] : model.arrays)
+    state.arrays[name] = read_exactly<float>(file, "/server/" + name, values.size());
+  const std::size_t size = model.arrays.at("model").size();
+  for (const char* name : {"first_moment", "second_moment"})
+    if (const std::string path = fmt::format("/server/{}", name); file.exists(path)) {
+      state.arrays[name] = file.read<float>(path);
+      const auto count = state.arrays[name].size();
+      if (count != 0 && count != size) file.refuse(path, "has another size than the model");
+    }
+  state.optimizer_steps = file.read<std::int32_t>("/server/optimizer_steps");
+  const std::size_t steps = state.arrays.contains("first_moment") ? 2 : 0;
+  if (state.optimizer_steps.size() != steps ||
+      state.arrays.contains("second_moment") != (steps > 0))
+    file.refuse("/server/optimizer_steps", "does not fit the server's other arrays");
+  return state;
+}
+
+/// Sums like `models`.
+std::vector<SumState> read_sums(const hdf5::Reader& file, const std::vector<SumState>& models) {
+  std::vector<SumState> sums;
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const std::string folder = fmt::format("/open_round/sum{}/", i);
+    SumState sum;
+    sum.low = read_exactly<std::int64_t>(file, folder + "low", models[i].low.size());
+    sum.high = read_exactly<std::int64_t>(file, folder + "high", models[i].high.size());
+    for (const std::int64_t weight :
+         read_exactly<std::int64_t>(file, folder + "weight", models[i].weight.size()))
+      sum.weight.push_back(static_cast<std::uint32_t>(weight));
+    sums.push_back(std::move(sum));
+  }
+  return sums;
+}
+
+std::vector<ClientRecord> read_records(const hdf5::Reader& file, std::size_t clients) {
+  constexpr const char* kName = "/open_round/records";
+  const hsize_t rows = file.shape(kName).front();
+  require_shape(file, kName, {rows, sizeof(ClientRecord)});
+  const auto bytes = file.read<std::uint8_t>(kName);
+  std::vector<ClientRecord> records(rows);
+  if (rows > 0) std::memcpy(static_cast<void*>(records.data()), bytes.data(), bytes.size());
+  for (const ClientRecord& record : records)
+    if (record.client < 0 || static_cast<std::size_t>(record.client) >= clients)
+      file.refuse(kName, "tells of a client that is not in the federation");
+  return records;
+}
+
+/// What the clients that this rank hosts brought.
+OpenRound read_open_round(const hdf5::Reader& file, const Simulation& simulation) {
+  const auto shard = simulation.shard();
+  const auto is_mine = [&](int client) {
+    return std::binary_search(shard.begin(), shard.end(), client);
+  };
+  const std::size_t size = simulation.belongings().message;
+  OpenRound mine{.records = {}, .messages = Messages(size)};
+  for (const ClientRecord& record : read_records(file, simulation.clients()))
+    if (is_mine(record.client)) mine.records.push_back(record);
+  if (size == 0) return mine;
+  const auto senders = file.read<std::int32_t>("/open_round/message_client");
+  require_shape(file, "/open_round/messages", {senders.size(), size});
+  for (std::size_t i = 0; i < senders.size(); ++i)
+    if (is_mine(senders[i]))
+      mine.messages.add(senders[i], file.read_rows<float>("/open_round/messages", i, 1));
+  return mine;
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(fs::path path)
+    : file_(std::make_unique<hdf5::Reader>(std::move(path), kRemedy)) {
+  const hdf5::Reader& file = *file_;
+  if (!file.has_attribute("format") || file.text_attribute("format") != checkpoint::kFormat)
+    file.refuse("format", "says that this is no checkpoint");
+  if (file.integer_attribute("version") != checkpoint::kVersion)
+    file.refuse("version", "is that of another version of fedselect");
+  const std::int64_t rounds = file.integer_attribute("rounds");
+  if (rounds < 0 || rounds > std::numeric_limits<int>::max())
+    file.refuse("rounds", "is not a number of rounds");
+  header_ = {.rounds = static_cast<int>(rounds),
+             .config = file.read_text("/config"),
+             .data_hash = unsigned_attribute(file, "data_hash"),
+             .journal = {.bytes = unsigned_attribute(file, "journal_bytes"),
+                         .hash = unsigned_attribute(file, "journal_hash")}};
+}
+
+Checkpoint::~Checkpoint() = default;
+
+void Checkpoint::restore(Simulation& simulation) const {
+  const hdf5::Reader& file = *file_;
+  const ServerState server = read_server(file, simulation.server().state());
+  simulation.server().restore(server);
+  ClientRows rows(file, simulation);
+  std::vector<double> tested;
+  for (const int client : simulation.shard()) {
+    simulation.store().state(client) = rows.read(client);
+    tested.push_back(rows.tested(client));
+  }
+  const std::int64_t tested_round = file.integer_attribute("tested_round");
+  if (tested_round < -1 || tested_round >= std::max(header_.rounds, 1))
+    file.refuse("tested_round", "is not a round before this checkpoint");
+  simulation.restore_tested(static_cast<int>(tested_round), tested);
+
+  std::vector<SumState> sums;
+  if (file.integer_attribute("round_is_open") != 0) {
+    simulation.restore_open_round(header_.rounds, read_open_round(file, simulation));
+    sums = read_sums(file, simulation.server().sums());
+    simulation.restore_sums(sums);
+  }
+  if (checkpoint::hash_of(server, sums) != unsigned_attribute(file, "server_hash"))
+    file.refuse("server_hash", "shows that the server's part is damaged");
+}
+
+}  // namespace fedselect

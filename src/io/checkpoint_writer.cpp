@@ -1,0 +1,223 @@
+#include <fmt/format.h>
+
+#include <bit>
+#include <map>
+#include <optional>
+
+#include "io/checkpoint.hpp"
+#include "io/checkpoint_parts.hpp"
+#include "io/shared_file.hpp"
+
+namespace fedselect {
+
+namespace {
+
+using checkpoint::kNoRow;
+
+std::int64_t as_signed(std::uint64_t bits) { return std::bit_cast<std::int64_t>(bits); }
+
+/// The masks of a rank's clients, those that several share once.
+class MaskTable {
+ public:
+  explicit MaskTable(Simulation& simulation) {
+    for (const int client : simulation.shard()) {
+      const ClientState& state = simulation.store().state(client);
+      for (const MaskPtr& mask : {state.mask, state.next_mask})
+        if (mask && number_.emplace(mask.get(), masks_.size()).second) masks_.push_back(mask.get());
+    }
+  }
+  const std::vector<const Mask*>& masks() const { return masks_; }
+  /// Row of a mask if the rank's first one has row `first`.
+  std::int64_t row(const MaskPtr& mask, std::int64_t first) const {
+    return mask ? first + static_cast<std::int64_t>(number_.at(mask.get())) : kNoRow;
+  }
+
+ private:
+  std::vector<const Mask*> masks_;
+  std::map<const Mask*, std::size_t> number_;
+};
+
+struct Counts {
+  std::int64_t clients = 0;
+  std::int64_t personal = 0;
+  std::int64_t vectors = 0;  ///< that are kept
+  std::size_t vectors_per_client = 0;
+  std::size_t vector_size = 0;
+  std::size_t scalars_per_client = 0;
+};
+
+Counts count(Simulation& simulation, const Belongings& belongings, std::size_t vector_size) {
+  Counts counts{.clients = static_cast<std::int64_t>(simulation.shard().size()),
+                .vectors_per_client = belongings.vectors.size(),
+                .vector_size = vector_size,
+                .scalars_per_client = belongings.scalars.size()};
+  for (const int client : simulation.shard()) {
+    const ClientState& state = simulation.store().state(client);
+    counts.personal += static_cast<std::int64_t>(state.personal.size());
+    for (const auto& vector : state.vectors) counts.vectors += vector.empty() ? 0 : 1;
+  }
+  return counts;
+}
+
+/// The rows of a rank's clients.
+class ClientRows {
+ public:
+  ClientRows(SharedFile& file, Simulation& simulation, const MaskTable& masks, const Counts& counts)
+      : simulation_(simulation),
+        masks_(masks),
+        counts_(counts),
+        id_(file.declare<std::int32_t>("/clients/id", counts.clients)),
+        hash_(file.declare<std::uint64_t>("/clients/hash", counts.clients)),
+        tested_(file.declare<double>("/clients/tested_accuracy", counts.clients)),
+        took_part_(file.declare<std::uint8_t>("/clients/took_part", counts.clients)),
+        mask_(file.declare<std::int64_t>("/clients/mask", counts.clients)),
+        next_mask_(file.declare<std::int64_t>("/clients/next_mask", counts.clients)),
+        personal_begin_(file.declare<std::int64_t>("/clients/personal_begin", counts.clients)),
+        personal_count_(file.declare<std::int64_t>("/clients/personal_count", counts.clients)),
+        personal_(file.declare<float>("/personal", counts.personal)),
+        words_(file.declare<std::uint64_t>("/masks",
+                                           static_cast<std::int64_t>(masks.masks().size()),
+                                           words_for(counts.vector_size))) {
+    if (counts.scalars_per_client > 0)
+      scalars_ =
+          &file.declare<double>("/clients/scalars", counts.clients, counts.scalars_per_client);
+    if (counts.vectors_per_client == 0) return;
+    vector_row_ = &file.declare<std::int64_t>("/clients/vector_row", counts.clients,
+                                              counts.vectors_per_client);
+    vectors_ = &file.declare<float>("/vectors", counts.vectors, counts.vector_size);
+  }
+
+  void write() {
+    for (const Mask* mask : masks_.masks()) words_.append(mask->words());
+    for (const int client : simulation_.shard()) write(client, simulation_.store().state(client));
+  }
+
+ private:
+  void write(int client, const ClientState& state) {
+    const double tested = simulation_.tested_accuracy(client);
+    id_.append_value(static_cast<std::int32_t>(client));
+    hash_.append_value(checkpoint::hash_of(client, tested, state));
+    tested_.append_value(tested);
+    const bool took_part = state.vectors.size() == counts_.vectors_per_client &&
+                           state.scalars.size() == counts_.scalars_per_client;
+    took_part_.append_value(static_cast<std::uint8_t>(took_part));
+    mask_.append_value(masks_.row(state.mask, words_.first()));
+    next_mask_.append_value(masks_.row(state.next_mask, words_.first()));
+    personal_begin_.append_value(personal_.first() + personal_written_);
+    personal_count_.append_value(static_cast<std::int64_t>(state.personal.size()));
+    personal_.append(state.personal);
+    personal_written_ += static_cast<std::int64_t>(state.personal.size());
+    if (scalars_ != nullptr)
+      scalars_->append(took_part ? state.scalars : std::vector<double>(counts_.scalars_per_client));
+    for (std::size_t v = 0; v < counts_.vectors_per_client; ++v) {
+      const bool is_kept = took_part && !state.vectors[v].empty();
+      vector_row_->append_value(is_kept ? vectors_->first() + vectors_written_++ : kNoRow);
+      if (is_kept) vectors_->append(state.vectors[v]);
+    }
+  }
+
+  using Rows = SharedFile::Rows;
+  Simulation& simulation_;
+  const MaskTable& masks_;
+  Counts counts_;
+  Rows& id_;
+  Rows& hash_;
+  Rows& tested_;
+  Rows& took_part_;
+  Rows& mask_;
+  Rows& next_mask_;
+  Rows& personal_begin_;
+  Rows& personal_count_;
+  Rows& personal_;
+  Rows& words_;
+  Rows* scalars_ = nullptr;
+  Rows* vector_row_ = nullptr;
+  Rows* vectors_ = nullptr;
+  std::int64_t personal_written_ = 0;
+  std::int64_t vectors_written_ = 0;
+};
+
+/// What a rank's clients brought to the open round.
+class OpenRows {
+ public:
+  OpenRows(SharedFile& file, const OpenRound& round, std::size_t message_size)
+      : round_(round),
+        records_(file.declare<std::uint8_t>("/open_round/records",
+                                            static_cast<std::int64_t>(round.records.size()),
+                                            sizeof(ClientRecord))),
+        senders_(file.declare<std::int32_t>("/open_round/message_client", senders(message_size))) {
+    if (message_size > 0)
+      messages_ = &file.declare<float>("/open_round/messages", senders(message_size), message_size);
+  }
+  void write() {
+    records_.append(round_.records);
+    if (messages_ == nullptr) return;
+    for (std::size_t i = 0; i < round_.messages.count(); ++i) {
+      senders_.append_value(static_cast<std::int32_t>(round_.messages.client(i)));
+      messages_->append(round_.messages[i]);
+    }
+  }
+
+ private:
+  std::int64_t senders(std::size_t message_size) const {
+    return message_size == 0 ? 0 : static_cast<std::int64_t>(round_.messages.count());
+  }
+  const OpenRound& round_;
+  SharedFile::Rows& records_;
+  SharedFile::Rows& senders_;
+  SharedFile::Rows* messages_ = nullptr;
+};
+
+template <class T>
+void write_whole(hdf5::File& file, const std::string& name, const std::vector<T>& values) {
+  file.write(name, {values.size()}, std::span<const T>(values), hdf5::Storage::plain);
+}
+
+void write_sums(hdf5::File& file, const std::vector<SumState>& sums) {
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const std::string folder = fmt::format("/open_round/sum{}/", i);
+    write_whole(file, folder + "low", sums[i].low);
+    write_whole(file, folder + "high", sums[i].high);
+    write_whole(file, folder + "weight",
+                std::vector<std::int64_t>(sums[i].weight.begin(), sums[i].weight.end()));
+  }
+}
+
+}  // namespace
+
+void write_checkpoint(const std::filesystem::path& path, const std::filesystem::path& previous,
+                      const CheckpointHeader& header, Simulation& simulation, Communicator& comm) {
+  const Belongings belongings = simulation.belongings();
+  const std::optional<OpenRound>& open = simulation.open_round();
+  const auto sums = open ? simulation.total_sums() : std::vector<SumState>{};
+  const ServerState server = simulation.server().state();
+
+  SharedFile file(path, comm);
+  const MaskTable masks(simulation);
+  ClientRows clients(file, simulation, masks,
+                     count(simulation, belongings, server.arrays.at("model").size()));
+  std::optional<OpenRows> brought;
+  if (open) brought.emplace(file, *open, belongings.message);
+  file.open([&](hdf5::File& own) {
+    own.set_attribute("format", checkpoint::kFormat);
+    own.set_attribute("version", checkpoint::kVersion);
+    own.set_attribute("rounds", static_cast<std::int64_t>(header.rounds));
+    own.set_attribute("round_is_open", static_cast<std::int64_t>(open.has_value()));
+    own.set_attribute("tested_round", static_cast<std::int64_t>(simulation.tested_round()));
+    own.set_attribute("data_hash", as_signed(header.data_hash));
+    own.set_attribute("journal_bytes", as_signed(header.journal.bytes));
+    own.set_attribute("journal_hash", as_signed(header.journal.hash));
+    own.set_attribute("server_hash", as_signed(checkpoint::hash_of(server, sums)));
+    own.write_text("/config", header.config);
+    for (const auto& [name, values] : server.arrays) write_whole(own, "/server/" + name, values);
+    write_whole(own, "/server/optimizer_steps", server.optimizer_steps);
+    write_sums(own, sums);
+  });
+  agree(comm, [&] {
+    clients.write();
+    if (brought) brought->write();
+  });
+  file.commit(previous);
+}
+
+}  // namespace fedselect

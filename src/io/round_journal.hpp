@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "fed/record.hpp"
+#include "files/raw_file.hpp"
+
+namespace fedselect {
+
+/// A round as a run's files tell of it.
+struct JournalEntry {
+  RoundRecord round;   ///< of all clients and ranks
+  double seconds = 0;  ///< its wall time
+};
+
+/// How far a journal went at some instant.
+struct JournalPosition {
+  std::uint64_t bytes = 0;
+  std::uint64_t hash = 0;  ///< of all these bytes
+};
+
+/// The file `journal.bin` of a run: every round's records as they came, so that checkpoints need
+/// not repeat them. Only ever appended to; what stands behind a checkpoint's position is cut off
+/// when the run goes on from there. Read by the program that wrote it alone: the layout is that of
+/// the structs.
+class RoundJournal {
+ public:
+  /// A new one, in place of an old one.
+  explicit RoundJournal(std::filesystem::path path);
+  /// The old one, cut at `position`; `entries` are what it then holds. Throws InputError if its
+  /// bytes are not those of the position.
+  RoundJournal(std::filesystem::path path, const JournalPosition& position,
+               std::vector<JournalEntry>& entries);
+
+  /// The whole entries of a journal; none if there is no such file.
+  static std::vector<JournalEntry> read(const std::filesystem::path& path);
+
+  /// Throws SystemError, as all members do.
+  void add(const JournalEntry& entry);
+  /// Returns when the disk has all entries.
+  JournalPosition sync();
+
+ private:
+  std::optional<RawFile> file_;
+  Hash hash_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace fedselect

@@ -1,0 +1,213 @@
+// A simulation that goes on from a checkpoint against one that was never interrupted: the same
+// bits. Changes of the number of ranks are tested by tests/resume.
+
+#include "io/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "base/error.hpp"
+#include "small_federation.hpp"
+
+namespace fedselect {
+namespace {
+
+using namespace testing;
+
+/// Stops after the first client of each rank.
+Simulation::StopRequest after_one() {
+  return [asked = 0]() mutable { return asked++ > 0; };
+}
+
+/// What a simulation knows at the end, as bytes.
+std::string state_of(Federation& federation) {
+  Simulation& simulation = *federation.simulation;
+  std::string bytes;
+  const auto add = [&](const auto& values) {
+    const auto part = std::as_bytes(std::span(values));
+    bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+  };
+  add(simulation.global_model());
+  for (const auto& [name, values] : simulation.server().state().arrays) add(values);
+  for (const int client : simulation.shard()) {
+    add(simulation.client_model(client));
+    const ClientState& state = simulation.store().state(client);
+    if (state.mask) add(state.mask->words());
+    add(state.personal);
+    for (const auto& vector : state.vectors) add(vector);
+    add(state.scalars);
+  }
+  return bytes;
+}
+
+/// What a round's records say, without times.
+std::string text_of(const RoundRecord& round) {
+  std::string text;
+  for (const ClientRecord& r : round.clients)
+    text += fmt::format("{} {} {} {} {} {} {} {} {} {}\n", r.client, r.participated, r.accuracy,
+                        r.accuracy_before, r.accuracy_after, r.loss, r.gradients, r.bytes_up,
+                        r.bytes_down, r.mask_changes);
+  for (const float density : round.density) text += fmt::format("{} ", density);
+  return text;
+}
+
+class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
+ protected:
+  /// The method on this file's network; null if it means nothing there.
+  std::unique_ptr<Federation> make(ServerConfig server = {}) const {
+    try {
+      return std::make_unique<Federation>(GetParam()->make(), server);
+    } catch (const InputError&) {
+      return nullptr;
+    }
+  }
+
+  /// Rounds 0, 1 (the second only begun where `stop` says so), a checkpoint, the rest by a new
+  /// simulation.
+  void compare(ServerConfig server, bool in_open_round) {
+    auto unbroken = make(server);
+    if (!unbroken) GTEST_SKIP() << "not for this network";
+    std::string expected;
+    for (int t = 0; t < kRounds; ++t) expected = text_of(unbroken->simulation->round(t));
+
+    const SharedFolder folder;
+    fs::create_directories(folder.path());
+    const fs::path path = folder.path() / "checkpoint.h5";
+    auto first = make(server);
+    first->simulation->round(0);
+    if (in_open_round)
+      first->simulation->train_cohort(1, after_one());
+    else
+      first->simulation->round(1);
+    const int rounds = in_open_round ? 1 : 2;
+    const CheckpointHeader header{
+        .rounds = rounds, .config = "x = 1\n", .data_hash = ~0ULL, .journal = {7, ~1ULL}};
+    write_checkpoint(path, {}, header, *first->simulation, world());
+    first.reset();
+
+    auto second = make(server);
+    const Checkpoint stored(path);
+    EXPECT_EQ(stored.header().rounds, rounds);
+    EXPECT_EQ(stored.header().config, "x = 1\n");
+    EXPECT_EQ(stored.header().data_hash, ~0ULL);
+    EXPECT_EQ(stored.header().journal.bytes, 7U);
+    EXPECT_EQ(stored.header().journal.hash, ~1ULL);
+    stored.restore(*second->simulation);
+    std::string found;
+    for (int t = rounds; t < kRounds; ++t) found = text_of(second->simulation->round(t));
+    EXPECT_EQ(found, expected);
+    EXPECT_EQ(state_of(*second), state_of(*unbroken));
+  }
+};
+
+TEST_P(MethodCheckpoint, GoesOnBetweenRounds) { compare({}, false); }
+
+TEST_P(MethodCheckpoint, GoesOnInAnOpenRound) { compare({}, true); }
+
+TEST_P(MethodCheckpoint, KeepsTheStateOfTheServersOptimizer) {
+  const ServerConfig yogi{.optimizer = ServerOptimizer::yogi, .lr = 0.1};
+  if (!GetParam()->make()->conflict({}, yogi).empty()) GTEST_SKIP() << "refuses it";
+  compare(yogi, true);
+}
+
+std::vector<const Method*> all_methods() {
+  std::vector<const Method*> all;
+  for (const Method& method : methods()) all.push_back(&method);
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, MethodCheckpoint, ::testing::ValuesIn(all_methods()),
+                         [](const auto& method) {
+                           std::string name(method.param->name);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Checkpoint, ClientsThatSharedAMaskShareItAgain) {
+  Federation federation(make_fedper());
+  federation.simulation->round(0);
+  federation.simulation->round(1);
+  const SharedFolder folder;
+  fs::create_directories(folder.path());
+  const fs::path path = folder.path() / "checkpoint.h5";
+  write_checkpoint(path, {}, {.rounds = 2, .config = "x", .journal = {}}, *federation.simulation,
+                   world());
+  Federation again(make_fedper());
+  Checkpoint(path).restore(*again.simulation);
+  MaskPtr first;
+  for (const int client : again.simulation->shard()) {
+    const MaskPtr& mask = again.simulation->store().state(client).mask;
+    if (!first) first = mask;
+    EXPECT_TRUE(mask == nullptr || mask == first);
+  }
+}
+
+TEST(Checkpoint, TheOldOneGetsAnotherNameAndAFailureLeavesIt) {
+  Federation federation;
+  federation.simulation->round(0);
+  const SharedFolder folder;
+  fs::create_directories(folder.path());
+  const fs::path path = folder.path() / "checkpoint.h5";
+  const fs::path older = folder.path() / "older.h5";
+  const auto write = [&](int rounds) {
+    write_checkpoint(path, older, {.rounds = rounds, .config = "x", .journal = {}},
+                     *federation.simulation, world());
+  };
+  write(1);
+  EXPECT_FALSE(fs::exists(older));
+  write(2);
+  EXPECT_EQ(Checkpoint(path).header().rounds, 2);
+  EXPECT_EQ(Checkpoint(older).header().rounds, 1);
+  EXPECT_THROW(write_checkpoint(folder.path() / "absent" / "checkpoint.h5", {},
+                                {.rounds = 3, .config = "x", .journal = {}}, *federation.simulation,
+                                world()),
+               SystemError);
+  EXPECT_EQ(Checkpoint(path).header().rounds, 2);
+}
+
+/// Whatever happens to one byte is noticed, or changes nothing.
+TEST(Checkpoint, DamageIsFound) {
+  if (world().size() > 1) GTEST_SKIP() << "one reader is enough";
+  Federation federation(make_scaffold());
+  federation.simulation->round(0);
+  federation.simulation->train_cohort(1, after_one());
+  const SharedFolder folder;
+  fs::create_directories(folder.path());
+  const fs::path path = folder.path() / "checkpoint.h5";
+  write_checkpoint(path, {}, {.rounds = 1, .config = "x", .journal = {}}, *federation.simulation,
+                   world());
+  std::string bytes;
+  {
+    std::ifstream file(path, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  Federation whole(make_scaffold());
+  Checkpoint(path).restore(*whole.simulation);
+  const std::string expected = state_of(whole);
+  int found = 0;
+  constexpr std::size_t kStep = 97;
+  for (std::size_t at = 3; at < bytes.size(); at += kStep) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    std::ofstream(path, std::ios::binary) << damaged;
+    Federation other(make_scaffold());
+    try {
+      Checkpoint(path).restore(*other.simulation);
+      EXPECT_EQ(state_of(other), expected) << "byte " << at;
+    } catch (const InputError&) {
+      ++found;
+    }
+  }
+  EXPECT_GT(found, 100);
+  for (const std::size_t size : {std::size_t{0}, bytes.size() / 2, bytes.size() - 1}) {
+    std::ofstream(path, std::ios::binary) << bytes.substr(0, size);
+    EXPECT_THROW(Checkpoint{path}, InputError) << size;
+  }
+}
+
+}  // namespace
+}  // namespace fedselect

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""kill_and_resume.py [--kills N] [--seed S]: runs an experiment of all methods, kills the whole job with SIGKILL at random
+instants, goes on with a random number of ranks each time, and compares all files with those of an unbroken run; again
+and again until N kills are done. Exits with 1 at the first difference. Needs FEDSELECT_PROGRAM, the built program.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import experiment
+from program import MPIRUN, program, run
+
+MOST_RANKS = 4
+LIMIT_SECONDS = 100
+
+
+def family(root):
+    """A process and all that descend from it."""
+    children = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it ended
+            continue
+        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def kill_all(root):
+    """SIGKILL to a whole job; the launcher last, so that it starts nothing in between."""
+    for process in reversed(family(root)):
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def start(arguments, ranks):
+    command = [str(MPIRUN), str(ranks), program(), *map(str, arguments), "--quiet"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_until_killed(arguments, ranks, seconds):
+    """Whether the job was killed after so many seconds; else it was done before."""
+    job = start(arguments, ranks)
+    try:
+        output, _ = job.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        kill_all(job.pid)
+        job.communicate(timeout=LIMIT_SECONDS)
+        return True
+    if job.returncode != 0:
+        sys.exit(f"exit code {job.returncode} of {arguments} on {ranks} ranks:\n{output}")
+    return False
+
+
+class Trial:
+    """One experiment in a folder of its own, killed until it is done."""
+
+    def __init__(self, folder, config, draw):
+        self.home = folder / "resume"
+        self.begin = ["run", config, "--out", folder]
+        self.draw = draw
+        self.kills = 0
+
+    def arguments(self):
+        began = (self.home / "experiment.toml").exists()
+        return ["run", "--resume", self.home] if began else self.begin
+
+    def run(self, longest, most_kills):
+        while True:
+            seconds = self.draw.uniform(0, longest) if self.kills < most_kills else LIMIT_SECONDS
+            if not run_until_killed(self.arguments(), self.draw.randint(1, MOST_RANKS), seconds):
+                return
+            self.kills += 1
+
+
+def kill_and_resume(folder, kills, seed, methods=None, say=print):
+    """The number of kills, when everything was equal; else exits."""
+    draw = random.Random(seed)
+    config = experiment.write_config(folder, methods)
+    started = time.monotonic()
+    run("run", config, "--out", folder / "unbroken", "--quiet", ranks=2)
+    seconds = time.monotonic() - started
+    done = trials = 0
+    while done < kills:
+        place = folder / f"trial{trials}"
+        trial = Trial(place, config, draw)
+        trial.run(longest=seconds / 2, most_kills=kills - done)
+        done += trial.kills
+        trials += 1
+        if problems := experiment.differences(folder / "unbroken" / "resume", trial.home):
+            sys.exit(f"after {trial.kills} kills {place} differs:\n" + "\n".join(problems))
+        shutil.rmtree(place)
+        say(f"{done} kills in {trials} experiments: no difference")
+    return done
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        kill_and_resume(Path(folder), options.kills, options.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""A run that was stopped or killed goes on to the same bits on another number of ranks, and what can't go on says why.
+ctest sets FEDSELECT_PROGRAM and picks cases with -k. kill_and_resume.py does the same for as long as one likes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import experiment  # noqa: E402
+from kill_and_resume import family, kill_and_resume, start  # noqa: E402
+from program import program, run  # noqa: E402
+
+STOPPED = 75   # exit code
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The config of a run of three methods, and its folder."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    config = experiment.write_config(folder, ["fedselect", "scaffold", "fedpac"])
+    run("run", config, "--out", folder, "--quiet")
+    return config, folder / "resume"
+
+
+def ranks_of(job):
+    """The processes of a job that run the program."""
+    names = {}
+    for process in family(job.pid):
+        try:
+            names[process] = Path(f"/proc/{process}/cmdline").read_text().split("\0")[0]
+        except OSError:
+            continue
+    return [process for process, name in names.items() if name == program()]
+
+
+def stop(arguments, ranks, number, home):
+    """Starts a job and sends one of its ranks a signal as soon as it trains. Returns the finished job's exit code and output."""
+    job = start(arguments, ranks)
+    until = time.monotonic() + 60
+    while not list(home.rglob("metrics.csv")) and job.poll() is None and time.monotonic() < until:
+        time.sleep(0.001)
+    for process in ranks_of(job)[-1:]:
+        subprocess.run(["kill", f"-{number}", str(process)], check=False)
+    output, _ = job.communicate(timeout=60)
+    return job.returncode, output
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_run_that_can_go_on(unbroken, tmp_path, number):
+    config, expected = unbroken
+    home = tmp_path / "resume"
+    code, output = stop(["run", config, "--out", tmp_path], 2, int(number), home)
+    assert code == STOPPED, output
+    assert f"go on with fedselect run --resume {home}" in output
+    assert not list(home.rglob("*.partial"))
+    done = run("run", "--resume", home, ranks=3)
+    assert "goes on after round" in done.stderr
+    assert experiment.differences(expected, home) == []
+    manifests = [json.loads(path.read_text()) for path in home.rglob("manifest.json")]
+    resumed = [manifest["resumed"] for manifest in manifests if "resumed" in manifest]
+    assert [[entry["ranks"] for entry in entries] for entries in resumed] == [[3]]
+    again = run("run", "--resume", home)
+    assert "nothing to do" in again.stdout
+
+
+def test_kill_at_random_instants(tmp_path):
+    lines = []
+    assert kill_and_resume(tmp_path, 12, 7, say=lines.append) >= 12
+    assert lines
+
+
+class Refuse:
+    """A run that was stopped after its first rounds, to be resumed in a way that can't be."""
+
+    def __init__(self, folder):
+        self.config = experiment.write_config(folder, ["fedselect"])
+        self.home = folder / "resume"
+        run("run", self.config, "--out", folder, "--quiet", "--set", "checkpoint.at_end=true")
+
+    def resume(self, *arguments):
+        return run("run", "--resume", self.home, *arguments, check=False)
+
+    def refused(self, *arguments):
+        """What the program says, on one line if it is one."""
+        before = {path: path.read_bytes() for path in self.home.iterdir() if path.name != "log.txt"}
+        done = self.resume(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert {path: path.read_bytes() for path in self.home.iterdir() if path.name != "log.txt"} == before
+        return done.stderr
+
+
+@pytest.fixture
+def refuse(tmp_path):
+    return Refuse(tmp_path)
+
+
+def test_refuse_another_config(refuse):
+    assert "train.lr was 0.05, is 0.1: can't change within a run" in refuse.refused("--set", "train.lr=0.1")
+    said = refuse.refused("--set", "rounds=7")
+    assert "rounds was 5, is 7: say --allow-change rounds" in said
+    assert "5 are done already" in refuse.refused("--set", "rounds=3", "--allow-change", "rounds")
+
+
+def test_refuse_nothing_when_more_rounds_are_allowed(refuse, tmp_path):
+    run("run", refuse.config, "--out", tmp_path / "longer", "--quiet", "--set", "rounds=7", "--set",
+        "evaluate.every=1")
+    done = refuse.resume("--set", "rounds=7", "--allow-change", "rounds", "--set", "evaluate.every=1", "--allow-change",
+                         "evaluate.every")
+    assert done.returncode == 0, done.stderr
+    rows = experiment.metrics_of(refuse.home)
+    assert [row[0] for row in rows[1:]] == [str(t) for t in range(7)]
+    longer = experiment.metrics_of(tmp_path / "longer" / "resume")
+    assert rows[6:] == longer[6:]   # the rounds that were done evaluated every second time
+
+
+def test_refuse_other_data(refuse):
+    labels = next((refuse.config.parent / "data").glob("train-labels*"))
+    content = bytearray(labels.read_bytes())
+    shutil.copy(labels, refuse.config.parent / "kept")
+    content[-1] = (content[-1] + 1) % 3
+    labels.write_bytes(content)
+    # The last round's checkpoint only counts where there is something left to do.
+    said = refuse.refused("--set", "rounds=7", "--allow-change", "rounds")
+    assert "are not those of this run" in said
+
+
+def test_refuse_what_is_damaged_but_go_back_if_there_is_an_older_one(refuse):
+    more = ("--set", "rounds=7", "--allow-change", "rounds")
+    newest, older = refuse.home / "checkpoint.h5", refuse.home / "checkpoint.previous.h5"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    kept = older.read_bytes()
+    older.write_bytes(b"no checkpoint")
+    assert f"{older}: " in refuse.refused(*more)
+    older.write_bytes(kept)
+    done = refuse.resume(*more)
+    assert done.returncode == 0, done.stderr
+    assert "went back to" in done.stderr
+    assert [row[0] for row in experiment.metrics_of(refuse.home)[1:]] == [str(t) for t in range(7)]
+
+
+def test_refuse_a_folder_without_a_run(tmp_path):
+    done = run("run", "--resume", tmp_path / "absent", check=False)
+    assert done.returncode == 2
+    assert "holds no run to go on with" in done.stderr
+    done = run("run", check=False)
+    assert done.returncode == 2
+    assert "CONFIG is missing" in done.stderr
+
+
+def test_refuse_to_start_where_a_run_is(refuse):
+    done = run("run", refuse.config, "--out", refuse.home.parent, check=False)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
