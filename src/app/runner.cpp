@@ -97,7 +97,7 @@ std::vector<Outcome> Runner::run() {
   std::vector<Outcome> outcomes;
   for (std::size_t i = 0; i < config_.methods.size(); ++i)
     if (auto outcome = run_method(i)) outcomes.push_back(std::move(*outcome));
-  if (comm_.is_root())
+  if (comm_.is_root() && !config_.checkpoint.at_end)
     for (const fs::path& folder : folders_) run_folder::tidy(folder);
   return outcomes;
 }
@@ -112,7 +112,7 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   Outcome outcome(method.label, experiment_.network.layout());
   for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);
   run_rounds(index, simulation, *writer, outcome);
-  finish(simulation, *writer);
+  finish(index, simulation, *writer);
   if (outcome.diverged() > 0)
     log_.warn(
         fmt::format("warning: {}: clients diverged {} times, left out each time (see "
@@ -268,11 +268,12 @@ void Runner::stop(Simulation& simulation, RunWriter& writer) {
   throw AgreedError(kExitStopped, message);
 }
 
-void Runner::finish(Simulation& simulation, RunWriter& writer) {
+void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer) {
   simulation.conclude();
   if (config_.checkpoint.at_end) save(simulation, writer);
   together(comm_, [&] { writer.finish(simulation, experiment_.data, experiment_.partition); });
-  if (!config_.checkpoint.at_end) writer.discard_checkpoints();
+  if (comm_.is_root() && !config_.checkpoint.at_end)
+    run_folder::remove_checkpoints(folders_[index]);
 }
 
 /// "fedavg (2 of 6)"

@@ -54,7 +54,7 @@ class Runner {
   Next choose_next(int rounds_done) const;
   void save(Simulation& simulation, RunWriter& writer);
   [[noreturn]] void stop(Simulation& simulation, RunWriter& writer);
-  void finish(Simulation& simulation, RunWriter& writer);
+  void finish(std::size_t index, Simulation& simulation, RunWriter& writer);
   std::string title_of(std::size_t index) const;
 
   RunnerSetup setup_;

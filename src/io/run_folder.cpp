@@ -50,18 +50,30 @@ void create(const fs::path& folder) {
                                  folder.string(), error.message()));
 }
 
-void clear(const fs::path& folder) {
+namespace {
+
+/// With what a killed program left of it beside it.
+void remove_file(const fs::path& path) {
   std::error_code ignored;
-  for (const char* name : {kConfig, kManifest, kMetrics, kJournal, kLog, kResult, kCheckpoint}) {
-    fs::path partial = folder / name;
-    fs::remove(partial, ignored);
-    fs::remove(partial += ".partial", ignored);
-  }
+  fs::remove(path, ignored);
+  fs::path partial = path;
+  fs::remove(partial += ".partial", ignored);
+}
+
+}  // namespace
+
+void clear(const fs::path& folder) {
+  for (const char* name : {kConfig, kManifest, kMetrics, kJournal, kLog, kResult, kCheckpoint})
+    remove_file(folder / name);
+}
+
+void remove_checkpoints(const fs::path& folder) {
+  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) remove_file(folder / name);
 }
 
 void tidy(const fs::path& folder) {
-  std::error_code ignored;
-  if (!has_checkpoint(folder)) fs::remove(folder / kJournal, ignored);
+  remove_checkpoints(folder);
+  remove_file(folder / kJournal);
 }
 
 fs::path find_config(const fs::path& folder) {

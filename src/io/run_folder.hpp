@@ -33,7 +33,8 @@ void require_unused(const std::filesystem::path& folder);
 void create(const std::filesystem::path& folder);
 /// Removes what a run without a checkpoint left behind.
 void clear(const std::filesystem::path& folder);
-/// Removes what a finished run that kept no checkpoint has no more use for.
+void remove_checkpoints(const std::filesystem::path& folder);
+/// Removes what only a run that goes on has a use for.
 void tidy(const std::filesystem::path& folder);
 
 /// The config of the run, or of the runs, in a folder. Throws InputError if there is none.

@@ -162,12 +162,6 @@ void RunWriter::checkpoint(Simulation& simulation) {
   write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation, comm_);
 }
 
-void RunWriter::discard_checkpoints() {
-  if (!comm_.is_root()) return;
-  std::error_code ignored;
-  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) fs::remove(folder_ / name, ignored);
-}
-
 void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partition& partition) {
   std::optional<ResultFile> file;
   agree(comm_, [&] {
@@ -182,12 +176,12 @@ void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partit
   agree(comm_, [&] { collect_new_clients(target, simulation); });
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
-    file->commit();
     const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
     const PhaseSeconds tail = simulation.clock().take();  // since the last round was measured
     replace_file(folder_ / kManifest,
                  complete_manifest(description_.manifest, seconds_before_ + now.count(),
                                    std::accumulate(tail.begin(), tail.end(), 0.0)));
+    file->commit();  // last: what has a result is finished
   });
 }
 

@@ -52,8 +52,6 @@ class RunWriter {
   /// Collective: writes checkpoint.h5. If it can't be written, all ranks throw SystemError; the
   /// last one is still there.
   void checkpoint(Simulation& simulation);
-  /// Removes the checkpoints.
-  void discard_checkpoints();
 
   /// Collective: writes result.h5 beside its final name, syncs and renames it; completes
   /// manifest.json. If that fails, all ranks throw SystemError, and no result.h5 is left.

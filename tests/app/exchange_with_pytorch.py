@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "tests" / "tools"), str(ROOT / "tests" / "model"), st
 import load_in_pytorch  # noqa: E402
 import pytorch_models  # noqa: E402
 from make_idx import make_idx  # noqa: E402
+from write_safetensors import write_safetensors  # noqa: E402
 
 FEDSELECT = sys.argv[1]
 CONFIG = """name = "NAME"
@@ -124,6 +125,31 @@ class Exchange(unittest.TestCase):
         self.assertGreater(abs(model.bn1.running_mean).max().item(), 0)
         again = self.run_it("taken", "model.name=resnet8", "model.initial=client.safetensors", "train.lr=1e-30")
         self.assertTrue((again / "result.h5").exists())
+
+    def test_torchvisions_resnet18_fits(self):
+        """A state with the names and shapes of torchvision's resnet18, as listed by its 0.29.2, becomes the initial model: all
+        but the head, which has 1000 classes there and 4 here. What comes out has the same names."""
+        listed = (ROOT / "tests" / "model" / "torchvision_resnet18.txt").read_text().splitlines()
+        shapes = {line.split()[0]: tuple(map(int, line.split()[1].split(","))) if " " in line else () for line in listed}
+        draw = np.random.default_rng(5)
+        state = {name: np.array(7, np.int64) if name.endswith("num_batches_tracked")
+                 else draw.uniform(0.01, 0.02, shape).astype(np.float32) for name, shape in shapes.items()}
+        write_safetensors(self.home / "torchvision.safetensors", state)
+        with h5py.File(self.home / "colour.h5", "w") as file:
+            file.attrs["format"], file.attrs["version"] = "fedselect-data", 1
+            for part in ("train", "test"):
+                file[f"{part}/images"] = draw.integers(0, 256, (16, 17, 17, 3), dtype=np.uint8)
+                file[f"{part}/labels"] = np.arange(16) % 4
+        run = self.run_it("torchvision", "data.path=colour.h5", "model.name=resnet18", "model.stem=imagenet",
+                          "model.initial=torchvision.safetensors", "train.lr=1e-30")
+        self.assertIn("its head is for 1000 classes, not 4", (run / "log.txt").read_text())
+        out = self.export(run, "--global")
+        self.assertEqual(set(out), set(state))
+        for name, values in out.items():
+            if name.startswith("fc."):
+                self.assertEqual(values.shape, (4, *shapes[name][1:]))
+            elif name.endswith(("weight", "bias")):
+                self.assertEqual(values.tobytes(), state[name].tobytes(), name)
 
     def test_the_example_prints_logits(self):
         run = self.run_it("example", "model.name=cnn")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from reference.clients import Client  # noqa: E402
 from reference.federation import Setting, Train  # noqa: E402
 from reference.methods import METHODS  # noqa: E402
 from reference.optimizers import LocalOptimizer, Server  # noqa: E402
+from write_safetensors import write_safetensors  # noqa: E402
 
 CLASSES = 4
 
@@ -73,18 +73,6 @@ def make_partition(path, shape, labels):
                 indices.append(taken)
             file[f"partition/{part}_indices"] = np.concatenate(indices).astype("i8")
             file[f"partition/{part}_offsets"] = np.cumsum([0, *map(len, indices)]).astype("i8")
-
-
-def write_safetensors(path, tensors):
-    """Header length, JSON header, data: https://huggingface.co/docs/safetensors."""
-    header, offset = {}, 0
-    for name, tensor in tensors.items():
-        end = offset + 4 * tensor.numel()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    data = b"".join(t.contiguous().numpy().astype("<f4").tobytes() for t in tensors.values())
-    Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def write_config(path, sections, method):

@@ -97,7 +97,7 @@ def kill_and_resume(folder, kills, seed, methods=None, say=print):
     while done < kills:
         place = folder / f"trial{trials}"
         trial = Trial(place, config, draw)
-        trial.run(longest=seconds / 2, most_kills=kills - done)
+        trial.run(longest=seconds, most_kills=kills - done)
         done += trial.kills
         trials += 1
         if problems := experiment.differences(folder / "unbroken" / "resume", trial.home):
