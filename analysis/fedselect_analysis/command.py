@@ -79,6 +79,7 @@ def all_sections(runs: list[Run]) -> list[Section]:
         *beyond.cross_accuracy(runs, looks),
         *beyond.new_clients(runs, looks),
         masks.share_over_rounds(runs, looks),
+        masks.changes_over_rounds(runs, looks),
         masks.iou_matrices(overlaps, looks),
         masks.iou_per_tensor(overlaps, looks),
         accuracy.accuracy_over_bytes(runs, looks),

@@ -164,6 +164,7 @@ class MaskOverlap:
     clients: np.ndarray  # (S) indices
     matrix: np.ndarray  # (S, S) IoU of whole masks
     density: float
+    hamming: float  # mean over pairs of the share of parameters in which two masks differ
     chance: float
     chance_flat: float
     group_names: list[str]  # (G)
@@ -184,12 +185,15 @@ def mask_overlap(run: Run, bits: np.ndarray, clients: np.ndarray, names: list[st
     matrix = iou(intersections.sum(axis=0))
     common = pairs(class_overlap(run.class_counts[clients]) > 0)
     whole = pairs(matrix)
+    both = intersections.sum(axis=0)
+    differing = np.diag(both)[:, None] + np.diag(both) - 2 * both
     mean_density = float(np.average(density, weights=run.tensor_sizes))
     return MaskOverlap(
         run,
         clients,
         matrix,
         mean_density,
+        finite_mean(pairs(differing)) / run.parameters,
         stratified_chance(density, run.tensor_sizes),
         float(chance_iou(mean_density)),
         names,

@@ -56,6 +56,7 @@ class Run:
     gradients: np.ndarray  # (R)
     bytes_up: np.ndarray  # (R)
     bytes_down: np.ndarray  # (R)
+    mask_changes: np.ndarray  # (R) share of all parameters whose mask bit changed, mean over the cohort; NaN without one
     density_rounds: np.ndarray  # (D) 0-based
     density: np.ndarray  # (D, T) mean personal fraction over the round's cohort
     has_partial_tensors: bool  # some client holds a tensor that is neither all shared nor all personal
@@ -207,6 +208,7 @@ def check_shapes(file: h5py.File, path: Path) -> None:
             "gradients",
             "bytes_up",
             "bytes_down",
+            "mask_changes",
         )
     }
     wanted = per_client | {
@@ -235,7 +237,7 @@ def read_open_file(file: h5py.File, folder: Path) -> Run:
     attributes = file.attrs
     metrics = {
         name: round_sums(file[f"metrics/{name}"])
-        for name in ("participated", "diverged", "gradients", "bytes_up", "bytes_down")
+        for name in ("participated", "diverged", "gradients", "bytes_up", "bytes_down", "mask_changes")
     }
     seconds, imbalance = phase_times(file)
     return Run(
@@ -255,6 +257,12 @@ def read_open_file(file: h5py.File, folder: Path) -> Run:
         gradients=metrics["gradients"],
         bytes_up=metrics["bytes_up"],
         bytes_down=metrics["bytes_down"],
+        mask_changes=np.divide(
+            metrics["mask_changes"] / int(attributes["parameters"]),
+            metrics["participated"],
+            out=np.full(len(metrics["participated"]), np.nan),
+            where=metrics["participated"] > 0,
+        ),
         **density_curves(file["metrics/density"]),
         has_masks="masks/bits" in file,
         phases=list(file["timings/phase"].asstr()[:]),
@@ -344,9 +352,9 @@ def phase_times(file: h5py.File) -> tuple[np.ndarray, float]:
     total = np.zeros(dataset.shape[1:])
     slowest = mean = 0.0
     for _, block in row_blocks(dataset):
-        total += block.sum(axis=0)
-        slowest += block[:, :, train].max(axis=1).sum()
-        mean += block[:, :, train].mean(axis=1).sum()
+        total += np.nansum(block, axis=0)  # NaN: a rank that the round did not have
+        slowest += np.nanmax(block[:, :, train], axis=1).sum()
+        mean += np.nanmean(block[:, :, train], axis=1).sum()
     return total, slowest / mean if mean > 0 else 1.0
 
 

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 struct RunOptions {
   ConfigSource source;
   DeviceOptions device;
+  StoreOptions store;
   std::string out = "runs";
   std::string name;    ///< empty: the config's
   std::string resume;  ///< folder to go on in; empty: a new one
@@ -72,7 +73,8 @@ void run(const RunOptions& options, Communicator& comm) {
                  .resumes = resumes,
                  .allowed_changes = options.allowed_changes,
                  .command = options.command,
-                 .device = options.device},
+                 .device = options.device,
+                 .store = options.store},
                 experiment, comm, log);
   warn_of_idle_ranks(experiment, comm, log);
   warn_of_caveats(experiment.config, log);
@@ -92,6 +94,7 @@ void add_run_command(CLI::App& app, Request& request) {
   add_config_options(*command, options->source);
   command->get_option("CONFIG")->required(false);
   add_device_options(*command, options->device);
+  add_store_options(*command, options->store);
   command->add_option("--out", options->out, "folder in which runs are made")
       ->type_name("DIR")
       ->capture_default_str();

@@ -82,6 +82,7 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
       log_(log),
       folders_(choose_folders(setup_.home, experiment.config)),
       device_(setup_.device, comm),
+      store_(choose_store_limits(setup_.store, comm)),
       data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
   together(comm_, [&] {
     if (!comm_.is_root()) return;
@@ -106,8 +107,10 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   const MethodConfig& method = config_.methods[index];
   const State state = state_of(index);
   if (state == State::finished) return read_outcome(index);
-  Simulation simulation(setup_of(experiment_, method), *method.algorithm, experiment_.network,
-                        experiment_.data, experiment_.partition, device_.view(), comm_);
+  SimulationSetup setup = setup_of(experiment_, method);
+  setup.store = store_;
+  Simulation simulation(setup, *method.algorithm, experiment_.network, experiment_.data,
+                        experiment_.partition, device_.view(), comm_);
   const auto writer = open_run(index, state, simulation);
   Outcome outcome(method.label, experiment_.network.layout());
   for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);

@@ -11,6 +11,7 @@
 #include "app/outcome.hpp"
 #include "app/rank_device.hpp"
 #include "app/run_log.hpp"
+#include "app/store_limits.hpp"
 #include "base/progress.hpp"
 #include "fed/simulation.hpp"
 #include "io/run_folder.hpp"
@@ -25,6 +26,7 @@ struct RunnerSetup {
   std::vector<std::string> allowed_changes;  ///< keys of the config that may differ then
   std::vector<std::string> command;          ///< the command line, for the manifest
   DeviceOptions device;
+  StoreOptions store;
 };
 
 /// Runs the methods of an experiment, one after another, each in its folder.
@@ -64,6 +66,7 @@ class Runner {
   RunLog& log_;
   std::vector<std::filesystem::path> folders_;
   RankDevice device_;
+  StoreLimits store_;
   std::uint64_t data_hash_;
   Clock::time_point last_checkpoint_;
   double checkpoint_seconds_ = 0;  ///< of the method at hand

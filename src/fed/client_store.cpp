@@ -1,10 +1,84 @@
 #include "fed/client_store.hpp"
 
+#include <utility>
+
 namespace fedselect {
 
-ClientStore::ClientStore(std::size_t total_clients, const std::vector<int>& clients)
-    : slot_(total_clients, total_clients), states_(clients.size()) {
-  for (std::size_t i = 0; i < clients.size(); ++i) slot_[static_cast<std::size_t>(clients[i])] = i;
+ClientStore::ClientStore(std::size_t total_clients, const std::vector<int>& clients,
+                         StoreLimits limits)
+    : limits_(std::move(limits)),
+      slot_of_(total_clients, total_clients),
+      slots_(clients.size()),
+      file_(limits_.scratch) {
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    slot_of_[static_cast<std::size_t>(clients[i])] = i;
+}
+
+ClientState& ClientStore::state(int client) {
+  Slot& slot = fetch(client);
+  slot.is_changed = true;
+  return *slot.state;
+}
+
+ClientStore::Slot& ClientStore::fetch(int client) const {
+  Slot& found = slot(client);
+  if (!found.state)
+    found.state = std::make_unique<ClientState>(
+        found.place.size > 0 ? unpack(file_.read(found.place), common_masks_) : ClientState{});
+  if (!std::exchange(found.is_touched, true))
+    touched_.push_back(slot_of_[static_cast<std::size_t>(client)]);
+  return found;
+}
+
+void ClientStore::expect_soon(std::span<const int> clients) const {
+  for (const int client : clients)
+    if (const Slot& wanted = slot(client); !wanted.state) file_.expect_soon(wanted.place);
+}
+
+void ClientStore::trim() {
+  for (const std::size_t i : touched_) {
+    Slot& slot = slots_[i];
+    slot.is_touched = false;
+    bytes_ -= std::exchange(slot.bytes, 0);
+    if (slot.state->is_empty()) {
+      slot.state.reset();
+      forget_place(slot);
+      continue;
+    }
+    bytes_ += slot.bytes = slot.state->bytes();
+    slot.last_use = ++uses_so_far_;
+    uses_.emplace_back(i, slot.last_use);
+  }
+  touched_.clear();
+  drop_outdated_uses();
+  while (bytes_ > limits_.memory && !uses_.empty()) {
+    const auto [i, time] = uses_.front();
+    uses_.pop_front();
+    if (slots_[i].state && slots_[i].last_use == time) spill(slots_[i]);
+  }
+}
+
+/// Keeps the list about as long as there are states in memory.
+void ClientStore::drop_outdated_uses() {
+  constexpr std::size_t kFew = 1024;
+  if (uses_.size() < kFew + 2 * slots_.size()) return;
+  std::erase_if(uses_, [&](const auto& use) { return slots_[use.first].last_use != use.second; });
+}
+
+void ClientStore::spill(Slot& slot) {
+  if (std::exchange(slot.is_changed, false)) {
+    file_bytes_ -= slot.place.size;
+    slot.place = file_.write(pack(*slot.state, common_masks_), slot.place);
+    file_bytes_ += slot.place.size;
+  }
+  slot.state.reset();
+  bytes_ -= std::exchange(slot.bytes, 0);
+}
+
+void ClientStore::forget_place(Slot& slot) {
+  file_bytes_ -= slot.place.size;
+  file_.free(slot.place);
+  slot.place = {};
 }
 
 }  // namespace fedselect

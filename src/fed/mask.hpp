@@ -18,10 +18,13 @@ namespace fedselect {
 /// made, so clients with the same rule share one object.
 class Mask {
  public:
-  /// Words as the ops leave them; words.size() == layout.words().
-  explicit Mask(std::vector<Word> words) : words_(std::move(words)) {}
+  /// Words as the ops leave them; words.size() == layout.words(). `is_common`: many clients may
+  /// have this one.
+  explicit Mask(std::vector<Word> words, bool is_common = false)
+      : words_(std::move(words)), is_common_(is_common) {}
 
   std::span<const Word> words() const { return words_; }
+  bool is_common() const { return is_common_; }
   /// Number of personal values, statistics among them.
   std::size_t count() const { return count_bits(words_.data(), words_.size() * kWordBits); }
 
@@ -32,13 +35,14 @@ class Mask {
     for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
       for (const Tensor& tensor : *tensors)
         if (rule(tensor)) fill(words, tensor.range);
-    return std::make_shared<const Mask>(std::move(words));
+    return std::make_shared<const Mask>(std::move(words), true);
   }
 
  private:
   static void fill(std::vector<Word>& words, const ops::Range& range);
 
   std::vector<Word> words_;
+  bool is_common_;
 };
 
 /// A mask that may be shared between clients; null: nothing is personal.

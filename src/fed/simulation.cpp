@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 #include "fed/assignment.hpp"
@@ -74,7 +75,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       rank_of_(assign_shards(expected_work(partition),
                              setup.federation.taking_part(partition.clients()), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
-      store_(partition.clients(), shard_),
+      store_(partition.clients(), shard_, setup.store),
       server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
       group_size_(choose_group(
@@ -107,7 +108,9 @@ void Simulation::begin_round(int t) {
 bool Simulation::train_cohort(int t, const StopRequest& stop) {
   if (!open_) begin_round(t);
   bool stopped = false;
-  for_each_group(left_to_train(), [&](std::span<const int> ids) {
+  const auto left = left_to_train();
+  store_.expect_soon(left);
+  for_each_group(left, [&](std::span<const int> ids) {
     stopped = stopped || stop();
     if (stopped) return;
     group_.load(store_, ids, server_.broadcast(), t);
@@ -122,6 +125,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
     count_mask_changes(records, masks_before);
     account(records);
     open_->records.insert(open_->records.end(), records.begin(), records.end());
+    store_.trim();
   });
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
@@ -294,17 +298,19 @@ void Simulation::answer(const Messages& mine) {
                                     : std::span<float>());
   }
   algorithm_.answer(messages, reply);
+  store_.trim();
   server_.post(notice);
 }
 
 void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
   std::vector<int> proposed;
   for (const ClientRecord& record : records)
-    if (store_.state(record.client).next_mask) proposed.push_back(record.client);
+    if (std::as_const(store_).state(record.client).next_mask) proposed.push_back(record.client);
   for_each_group(proposed, [&](std::span<const int> ids) {
     group_.load(store_, ids, server_.broadcast(), t);
     group_.adopt_next_masks();
     group_.save(store_);
+    store_.trim();
   });
 }
 
@@ -312,7 +318,7 @@ void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
 void Simulation::count_mask_changes(std::vector<ClientRecord>& records,
                                     std::span<const MaskPtr> before) const {
   for (std::size_t g = 0; g < records.size(); ++g) {
-    const ClientState& state = store_.state(records[g].client);
+    const ClientState& state = std::as_const(store_).state(records[g].client);
     records[g].mask_changes = count_differences(
         before[g], state.next_mask ? state.next_mask : state.mask, layout_.parameter_span());
   }
@@ -325,10 +331,17 @@ void Simulation::load_deployed(std::span<const int> clients, int t) {
   if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
 }
 
+MaskPtr Simulation::mask(int client) {
+  MaskPtr mask = std::as_const(store_).state(client).mask;
+  store_.trim();
+  return mask;
+}
+
 AlignedVector<float> Simulation::client_model(int client) {
   load_deployed(std::span(&client, 1), setup_.rounds - 1);
   AlignedVector<float> values(layout_.padded_size());
   ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
+  store_.trim();
   return values;
 }
 
@@ -344,6 +357,7 @@ void Simulation::test_everyone(RoundRecord& record) {
       all.back().accuracy = tallies[g].accuracy();
       broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
     }
+    store_.trim();
   });
   record.clients = std::move(all);
   if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
@@ -360,6 +374,7 @@ std::vector<float> Simulation::test_on_everyone(int client) {
   std::vector<float> row;
   for (int owner = 0; owner < static_cast<int>(partition_.clients()); ++owner)
     row.push_back(static_cast<float>(trainer_.test(std::span(&owner, 1))[0].accuracy()));
+  store_.trim();
   return row;
 }
 
@@ -402,7 +417,8 @@ void Simulation::measure(RoundRecord& record) {
   std::int64_t gradients = 0;
   for (const ClientRecord& client : record.clients) {
     gradients += client.gradients;
-    const MaskPtr mask = store_.state(client.client).mask;
+    const MaskPtr mask = std::as_const(store_).state(client.client).mask;
+    store_.trim();
     for (const Tensor& tensor : layout_.tensors()) {
       const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
       const auto personal = mask ? count_bits(words, tensor.size()) : 0;

@@ -32,6 +32,7 @@ struct SimulationSetup {
   EvaluateConfig evaluate;
   std::int64_t passes = 0;              ///< P of this method
   std::span<const float> initial = {};  ///< padded; empty: drawn from the seed
+  StoreLimits store = {};               ///< of the clients' states on this rank
 };
 
 /// One method on one federation: the global model, the shard of clients that this rank hosts, and
@@ -86,7 +87,7 @@ class Simulation {
   /// The global model, in host memory, padded.
   AlignedVector<float> global_model() const;
   /// The final mask of a client that this rank hosts; null: nothing is personal.
-  MaskPtr mask(int client) const { return store_.state(client).mask; }
+  MaskPtr mask(int client);
   /// The model that a client that this rank hosts would deploy after the last round, padded: its
   /// own values where personal, the global model elsewhere, and what Algorithm::before_test makes
   /// of it.

@@ -90,6 +90,10 @@ void RawFile::read_at(std::uint64_t position, std::span<std::byte> bytes) {
   }
 }
 
+void RawFile::expect_soon(std::uint64_t position, std::uint64_t size) const {
+  posix_fadvise(fd_, static_cast<off_t>(position), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+}
+
 std::uint64_t RawFile::size() const {
   struct stat status {};
   if (fstat(fd_, &status) != 0) fail("look at");

@@ -30,6 +30,8 @@ class RawFile {
   void write_at(std::uint64_t position, std::span<const std::byte> bytes);
   /// The bytes at a position; throws SystemError too if the file ends before them.
   void read_at(std::uint64_t position, std::span<std::byte> bytes);
+  /// Has the system read these bytes ahead; a hint.
+  void expect_soon(std::uint64_t position, std::uint64_t size) const;
   std::uint64_t size() const;
   /// Makes the file end at `size`.
   void cut(std::uint64_t size);

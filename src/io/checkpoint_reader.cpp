@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "files/hdf5_reader.hpp"
@@ -62,6 +63,8 @@ class ClientRows {
         next_mask_(column<std::int64_t>("/clients/next_mask")),
         personal_begin_(column<std::int64_t>("/clients/personal_begin")),
         personal_count_(column<std::int64_t>("/clients/personal_count")) {
+    for (const auto* column : {&mask_, &next_mask_})
+      for (const std::int64_t number : *column) ++users_[number];
     masks_ = file.shape("/masks").front();
     require_shape(file, "/masks", {masks_, words_for(padded_)});
     personal_ = file.shape("/personal").front();
@@ -119,13 +122,16 @@ class ClientRows {
     return row_of;
   }
 
-  /// Clients that shared a mask share it again.
+  /// Clients that had a mask in common have it so again.
   MaskPtr mask(std::int64_t number) {
     if (number == kNoRow) return nullptr;
-    MaskPtr& mask = read_masks_[number];
-    if (!mask)
-      mask = std::make_shared<const Mask>(file_.read_rows<Word>(
-          "/masks", checked_row(file_, "/clients/mask", number, 1, masks_), 1));
+    const bool is_common = users_[number] > 1;
+    if (const auto known = common_masks_.find(number); known != common_masks_.end())
+      return known->second;
+    auto words =
+        file_.read_rows<Word>("/masks", checked_row(file_, "/clients/mask", number, 1, masks_), 1);
+    auto mask = std::make_shared<const Mask>(std::move(words), is_common);
+    if (is_common) common_masks_[number] = mask;
     return mask;
   }
 
@@ -145,7 +151,8 @@ class ClientRows {
   hsize_t masks_ = 0;
   hsize_t personal_ = 0;
   hsize_t kept_vectors_ = 0;
-  std::map<std::int64_t, MaskPtr> read_masks_;
+  std::unordered_map<std::int64_t, int> users_;  ///< of each mask
+  std::map<std::int64_t, MaskPtr> common_masks_;
 };
 
 /// The arrays that a server like `model` has, with what the file says of them.
@@ -245,6 +252,7 @@ void Checkpoint::restore(Simulation& simulation) const {
   std::vector<double> tested;
   for (const int client : simulation.shard()) {
     simulation.store().state(client) = rows.read(client);
+    simulation.store().trim();
     tested.push_back(rows.tested(client));
   }
   const std::int64_t tested_round = file.integer_attribute("tested_round");

@@ -1,8 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
-#include <map>
 #include <optional>
+#include <utility>
 
 #include "io/checkpoint.hpp"
 #include "io/checkpoint_parts.hpp"
@@ -16,45 +17,42 @@ using checkpoint::kNoRow;
 
 std::int64_t as_signed(std::uint64_t bits) { return std::bit_cast<std::int64_t>(bits); }
 
-/// The masks of a rank's clients, those that several share once.
-class MaskTable {
- public:
-  explicit MaskTable(Simulation& simulation) {
-    for (const int client : simulation.shard()) {
-      const ClientState& state = simulation.store().state(client);
-      for (const MaskPtr& mask : {state.mask, state.next_mask})
-        if (mask && number_.emplace(mask.get(), masks_.size()).second) masks_.push_back(mask.get());
-    }
-  }
-  const std::vector<const Mask*>& masks() const { return masks_; }
-  /// Row of a mask if the rank's first one has row `first`.
-  std::int64_t row(const MaskPtr& mask, std::int64_t first) const {
-    return mask ? first + static_cast<std::int64_t>(number_.at(mask.get())) : kNoRow;
-  }
-
- private:
-  std::vector<const Mask*> masks_;
-  std::map<const Mask*, std::size_t> number_;
-};
-
+/// What the rows of a rank's clients need room for, and the masks that clients have in common.
 struct Counts {
   std::int64_t clients = 0;
   std::int64_t personal = 0;
+  std::int64_t own_masks = 0;
   std::int64_t vectors = 0;  ///< that are kept
   std::size_t vectors_per_client = 0;
   std::size_t vector_size = 0;
   std::size_t scalars_per_client = 0;
+  std::vector<MaskPtr> common_masks;
+
+  std::int64_t masks() const { return own_masks + static_cast<std::int64_t>(common_masks.size()); }
 };
 
-Counts count(Simulation& simulation, const Belongings& belongings, std::size_t vector_size) {
+const ClientState& read(Simulation& simulation, int client) {
+  return std::as_const(simulation.store()).state(client);
+}
+
+Counts count(Simulation& simulation, std::size_t vector_size) {
+  const Belongings belongings = simulation.belongings();
   Counts counts{.clients = static_cast<std::int64_t>(simulation.shard().size()),
                 .vectors_per_client = belongings.vectors.size(),
                 .vector_size = vector_size,
-                .scalars_per_client = belongings.scalars.size()};
+                .scalars_per_client = belongings.scalars.size(),
+                .common_masks = {}};
+  auto& common = counts.common_masks;
   for (const int client : simulation.shard()) {
-    const ClientState& state = simulation.store().state(client);
+    const ClientState& state = read(simulation, client);
     counts.personal += static_cast<std::int64_t>(state.personal.size());
     for (const auto& vector : state.vectors) counts.vectors += vector.empty() ? 0 : 1;
+    for (const MaskPtr& mask : {state.mask, state.next_mask})
+      if (mask && !mask->is_common())
+        ++counts.own_masks;
+      else if (mask && std::find(common.begin(), common.end(), mask) == common.end())
+        common.push_back(mask);
+    simulation.store().trim();
   }
   return counts;
 }
@@ -62,9 +60,8 @@ Counts count(Simulation& simulation, const Belongings& belongings, std::size_t v
 /// The rows of a rank's clients.
 class ClientRows {
  public:
-  ClientRows(SharedFile& file, Simulation& simulation, const MaskTable& masks, const Counts& counts)
+  ClientRows(SharedFile& file, Simulation& simulation, const Counts& counts)
       : simulation_(simulation),
-        masks_(masks),
         counts_(counts),
         id_(file.declare<std::int32_t>("/clients/id", counts.clients)),
         hash_(file.declare<std::uint64_t>("/clients/hash", counts.clients)),
@@ -75,9 +72,8 @@ class ClientRows {
         personal_begin_(file.declare<std::int64_t>("/clients/personal_begin", counts.clients)),
         personal_count_(file.declare<std::int64_t>("/clients/personal_count", counts.clients)),
         personal_(file.declare<float>("/personal", counts.personal)),
-        words_(file.declare<std::uint64_t>("/masks",
-                                           static_cast<std::int64_t>(masks.masks().size()),
-                                           words_for(counts.vector_size))) {
+        words_(
+            file.declare<std::uint64_t>("/masks", counts.masks(), words_for(counts.vector_size))) {
     if (counts.scalars_per_client > 0)
       scalars_ =
           &file.declare<double>("/clients/scalars", counts.clients, counts.scalars_per_client);
@@ -88,8 +84,11 @@ class ClientRows {
   }
 
   void write() {
-    for (const Mask* mask : masks_.masks()) words_.append(mask->words());
-    for (const int client : simulation_.shard()) write(client, simulation_.store().state(client));
+    for (const MaskPtr& mask : counts_.common_masks) words_.append(mask->words());
+    for (const int client : simulation_.shard()) {
+      write(client, read(simulation_, client));
+      simulation_.store().trim();
+    }
   }
 
  private:
@@ -101,8 +100,8 @@ class ClientRows {
     const bool took_part = state.vectors.size() == counts_.vectors_per_client &&
                            state.scalars.size() == counts_.scalars_per_client;
     took_part_.append_value(static_cast<std::uint8_t>(took_part));
-    mask_.append_value(masks_.row(state.mask, words_.first()));
-    next_mask_.append_value(masks_.row(state.next_mask, words_.first()));
+    mask_.append_value(write_mask(state.mask));
+    next_mask_.append_value(write_mask(state.next_mask));
     personal_begin_.append_value(personal_.first() + personal_written_);
     personal_count_.append_value(static_cast<std::int64_t>(state.personal.size()));
     personal_.append(state.personal);
@@ -116,9 +115,18 @@ class ClientRows {
     }
   }
 
+  /// Its row. Common masks come first.
+  std::int64_t write_mask(const MaskPtr& mask) {
+    if (!mask) return kNoRow;
+    const auto& common = counts_.common_masks;
+    if (mask->is_common())
+      return words_.first() + (std::find(common.begin(), common.end(), mask) - common.begin());
+    words_.append(mask->words());
+    return words_.first() + static_cast<std::int64_t>(common.size()) + own_masks_written_++;
+  }
+
   using Rows = SharedFile::Rows;
   Simulation& simulation_;
-  const MaskTable& masks_;
   Counts counts_;
   Rows& id_;
   Rows& hash_;
@@ -133,6 +141,7 @@ class ClientRows {
   Rows* scalars_ = nullptr;
   Rows* vector_row_ = nullptr;
   Rows* vectors_ = nullptr;
+  std::int64_t own_masks_written_ = 0;
   std::int64_t personal_written_ = 0;
   std::int64_t vectors_written_ = 0;
 };
@@ -193,9 +202,7 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
   const ServerState server = simulation.server().state();
 
   SharedFile file(path, comm);
-  const MaskTable masks(simulation);
-  ClientRows clients(file, simulation, masks,
-                     count(simulation, belongings, server.arrays.at("model").size()));
+  ClientRows clients(file, simulation, count(simulation, server.arrays.at("model").size()));
   std::optional<OpenRows> brought;
   if (open) brought.emplace(file, *open, belongings.message);
   file.open([&](hdf5::File& own) {

@@ -55,6 +55,7 @@ def write_result(
     gradients=None,
     bytes_up=None,
     bytes_down=None,
+    mask_changes=None,
     masks=None,
     class_counts=None,
     seconds=None,
@@ -112,6 +113,7 @@ def write_result(
         metrics["flops"] = metrics["gradients"][:] * 1000.0
         metrics["bytes_up"] = integers(bytes_up, 4 * parameters)
         metrics["bytes_down"] = integers(bytes_down, 4 * parameters)
+        metrics["mask_changes"] = integers(mask_changes, 0)
         metrics["density"] = np.asarray(density, np.float32)
         layout_group = file.create_group("layout")
         layout_group["name"] = list(names)
@@ -226,6 +228,7 @@ def invent_run(
         gradients=participated.astype(np.int64) * passes * 40,
         bytes_up=shared,
         bytes_down=shared,
+        mask_changes=(abs(np.diff(density, axis=0, prepend=0)) @ sizes).astype(np.int64)[:, None] * participated,
         masks=invent_masks(density[-1], counts, random),
         class_counts=counts,
         seconds=seconds,

@@ -16,6 +16,7 @@ sys.path[:0] = [str(ROOT / "analysis"), str(Path(__file__).parent)]
 
 import synthetic  # noqa: E402
 from fedselect_analysis import command, metrics, style, summary  # noqa: E402
+from fedselect_analysis.figures import masks  # noqa: E402
 from fedselect_analysis.reading import ReportError, read_cross, read_masks, read_run, read_runs  # noqa: E402
 
 NAN = float("nan")
@@ -25,6 +26,7 @@ FIGURES = {
     "against_reference",
     "fairness",
     "personal_share",
+    "mask_changes",
     "mask_iou",
     "mask_iou_tensors",
     "accuracy_over_bytes",
@@ -235,6 +237,35 @@ def test_new_clients_are_read(tmp_path):
     found = read_cross(run, np.array([0, 1, 2]))
     assert metrics.off_diagonal_mean(found) == pytest.approx((0.1 + 0.3 + 0.2 + 0.1 + 0.3) / 5)
     assert read_cross(run, np.array([0, 2])) == pytest.approx(np.array([[0.5, 0.3], [0.1, 0.25]]))
+
+
+def test_mask_changes_are_shares_of_the_parameters(tmp_path):
+    synthetic.write_result(
+        tmp_path,
+        accuracy=[[0.5, 0.5], [0.5, 0.5], [NAN, NAN]],
+        density=np.zeros((3, 2, 2)),
+        participated=[[1, 1], [1, 0], [0, 0]],
+        mask_changes=[[4, 2], [1, 0], [0, 0]],
+    )
+    run = read_run(tmp_path)
+    assert run.mask_changes == pytest.approx([3 / 8, 1 / 8, NAN], nan_ok=True)
+    assert masks.changes_answer(run) == "tiny: no mask changes after round 1."
+
+
+def test_hamming_distance_of_masks(tmp_path):
+    bits = [[1, 1, 0, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1]]
+    synthetic.write_result(tmp_path, accuracy=[[0.5] * 3], density=np.full((1, 3, 2), 0.3), masks=bits)
+    (overlap,) = masks.overlaps([read_run(tmp_path)])
+    assert overlap.hamming == pytest.approx((2 + 6 + 6) / 3 / 8)
+
+
+def test_ranks_that_a_round_did_not_have(tmp_path):
+    """A resumed run may change their number."""
+    seconds = np.ones((2, 3, len(synthetic.PHASES)))
+    seconds[1, 1:] = NAN
+    synthetic.write_result(tmp_path, accuracy=[[0.5], [0.5]], density=np.zeros((2, 1, 2)), seconds=seconds)
+    run = read_run(tmp_path)
+    assert run.phase_seconds[:, 0].tolist() == [2, 1, 1] and run.train_imbalance == 1
 
 
 def test_report_repeats_to_the_byte(tmp_path):

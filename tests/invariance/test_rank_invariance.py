@@ -1,4 +1,4 @@
-"""The promise of docs/result-format.md: the same bits for every number of ranks and clients side by side, for every method,
+"""The promise of docs/result-format.md: the same bits for every number of ranks, of clients side by side and of states in memory, for every method,
 and again from the config that a run left behind. ctest sets FEDSELECT_PROGRAM and picks cases with -k."""
 
 import sys
@@ -13,6 +13,7 @@ from make_idx import make_idx  # noqa: E402
 from program import ask, method_names, run  # noqa: E402
 
 GROUPS = {1: 1, 2: 3, 3: 2, 4: 1}   # by ranks: clients trained side by side
+MEMORY = {1: 1, 2: 0, 3: 1e-5, 4: 1}   # GiB for clients' states: all, none, or 10 kB of them in memory
 CONFIG = """
 name = "invariance"
 seed = 11
@@ -91,7 +92,8 @@ def assert_same(a, b):
 def test_results_do_not_depend_on_ranks(case, tmp_path):
     config = write_config(tmp_path, *CASES[case])
     for ranks, group in GROUPS.items():
-        run("run", config, "--out", tmp_path / str(ranks), "--group", group, "--quiet", ranks=ranks)
+        run("run", config, "--out", tmp_path / str(ranks), "--group", group, "--client-memory", MEMORY[ranks], "--quiet",
+            ranks=ranks)
     one = tmp_path / "1" / "invariance"
     methods = sorted(folder.name for folder in one.iterdir() if folder.is_dir())
     model, _, optimizer, server = CASES[case]

@@ -140,6 +140,37 @@ def class_order(counts: np.ndarray) -> np.ndarray:
     return np.lexsort(~(counts > 0).T[::-1])  # the last key, class 0, counts most
 
 
+def changes_over_rounds(runs: list[Run], looks: dict[str, Look]) -> Section:
+    """Share of the parameters whose mask bit changes in a round, one line a run whose masks ever change."""
+    title, question = "How stable is the choice?", "When do clients stop changing which parameters are personal?"
+    shown = [run for run in runs if np.nansum(run.mask_changes) > 0]
+    if not shown:
+        return Section("mask_changes", title, question, "In no run does a client's mask ever change.", None)
+    gutter = style.text_width([looks[run.label].label for run in shown]) + style.SAMPLE_WIDTH
+    height = max(2.6, 0.2 * len(shown) + 0.4)
+    figure = style.canvas(height + 0.6)
+    ax = style.place(figure, 0.7, 0.5, style.WIDTH - 0.7 - gutter, height)
+    ends = []
+    for run in shown:
+        look, rounds = looks[run.label], np.arange(run.rounds)
+        ax.plot(rounds, 100 * run.mask_changes, color=look.color, linestyle=look.dash)
+        ends.append((float(rounds[-1]), float(100 * run.mask_changes[-1]), look))
+    style.percent_axes(ax, "y")
+    ax.set_ylim(bottom=0)
+    style.quantity_axis(ax)
+    ax.set(xlabel="round", ylabel="parameters that change sides,\nmean over the cohort")
+    style.label_line_ends(ax, ends)
+    return Section("mask_changes", title, question, " ".join(map(changes_answer, shown)), figure)
+
+
+def changes_answer(run: Run) -> str:
+    """The last round with a change, and how much changed in it."""
+    last = int(np.flatnonzero(np.nan_to_num(run.mask_changes) > 0)[-1])
+    if last < run.rounds - 1:
+        return f"{run.label}: no mask changes after round {last}."
+    return f"{run.label}: in the last round {100 * run.mask_changes[last]:.2f} % of the parameters still change sides."
+
+
 def iou_matrices(found: list[MaskOverlap], looks: dict[str, Look]) -> Section:
     """IoU minus chance for every pair of clients, one matrix a run, and the summary table."""
     title = "Do clients choose the same parameters?"
@@ -213,6 +244,7 @@ def iou_table(found: list[MaskOverlap]) -> Table:
         "mean IoU",
         "chance",
         "f/(2−f)",
+        "differing",
         "IoU, class in common",
         "pairs",
         "IoU, none in common",
@@ -226,6 +258,7 @@ def iou_table(found: list[MaskOverlap]) -> Table:
             number(metrics.finite_mean(metrics.pairs(overlap.matrix))),
             number(overlap.chance),
             number(overlap.chance_flat),
+            percent(overlap.hamming),
             number(overlap.iou_common),
             str(overlap.common_pairs),
             number(overlap.iou_disjoint),
@@ -238,7 +271,8 @@ def iou_table(found: list[MaskOverlap]) -> Table:
         header,
         rows,
         "Chance: IoU of independent random masks with the same density in each tensor, Σ n f² / Σ n (2f − f²). It is f/(2−f) of "
-        "the personal share f where all tensors are equally dense, and more where they are not.",
+        "the personal share f where all tensors are equally dense, and more where they are not. Differing: parameters in which two "
+        "clients' masks differ (Hamming distance), mean over pairs.",
     )
 
 

@@ -1,0 +1,91 @@
+"""The promise of the same bits on configs that nobody chose: each is drawn from a seed and run on one rank; then on another number
+of ranks, of clients side by side and of bytes for clients' states, interrupted after some rounds and resumed elsewhere.
+
+ctest runs CASES of them; FEDSELECT_CASES=500 runs as many, FEDSELECT_FIRST_CASE=17 FEDSELECT_CASES=1 one again.
+"""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+from compare_results import first_difference  # noqa: E402
+from make_idx import make_idx  # noqa: E402
+from program import ask, method_names, run  # noqa: E402
+
+CASES = int(os.environ.get("FEDSELECT_CASES", "12"))
+FIRST = int(os.environ.get("FEDSELECT_FIRST_CASE", "0"))
+RANKS = (1, 2, 3, 4, 7)
+NEEDS_NORM = ("fedbn",)
+PLAIN_ONLY = ("scaffold", "pfedme")
+PARTITIONS = {
+    "iid": "",
+    "quantity": "beta = 0.5\nmin_samples = 4\n",
+    "dirichlet": "beta = 2.0\nmin_samples = 2\n",
+}
+EXTRA = {"fedselect": "growth_every = 1\ngrowth_first = 0\n"}
+
+
+class Case:
+    """One drawn experiment."""
+
+    def __init__(self, seed, folder):
+        self.draw = random.Random(seed)
+        self.rounds = self.draw.randint(2, 5)
+        self.method = self.draw.choice(method_names())
+        self.config = folder / "config.toml"
+        self.config.write_text(self.text(make_idx(folder / "data")))
+
+    def text(self, data):
+        draw, pick = self.draw, self.draw.choice
+        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "cnn"])
+        if model == "logistic" and self.needs_layers():
+            model = "mlp"
+        partition = pick(sorted(PARTITIONS))
+        plain = self.method in PLAIN_ONLY
+        optimizer = "" if plain else pick(["", "momentum = 0.9\n", "optimizer = \"adam\"\n"])
+        server = "" if plain or self.method == "local" else pick(["", "", "optimizer = \"yogi\"\nlr = 0.02\n", "optimizer = \"momentum\"\n"])
+        lines = [
+            f'name = "generated"\nseed = {draw.randint(1, 10**6)}\nrounds = {self.rounds}',
+            f'[data]\npath = "{data}"\nclients = {draw.randint(3, 9)}\npartition = "{partition}"\n{PARTITIONS[partition]}',
+            f'[model]\nname = "{model}"\n' + ("hidden = 10\n" if model == "mlp" else ""),
+            f"[train]\npasses = {draw.randint(2, 3)}\nbatch = {pick([3, 8, 32])}\nlr = {pick([0.01, 0.1])}\n{optimizer}"
+            f"weight_decay = {pick([0.0, 0.001])}\ngrad_clip = {pick([0.0, 1.0])}\nshuffle = {pick(['true', 'false'])}\n"
+            f"warmup = {pick([0, 2])}\n",
+            f"[federation]\nparticipation = {pick([0.3, 0.7, 1.0])}\nsampling = \"{pick(['per-round', 'fixed'])}\"\n",
+            "[server]\n" + server if server else "",
+            f"[evaluate]\nbatch = {pick([5, 100])}\n",
+            f'[[method]]\nname = "{self.method}"\n{EXTRA.get(self.method, "")}',
+        ]
+        if "weighting" in ask("methods", self.method):
+            lines[-1] += f'weighting = "{pick(["uniform", "samples"])}"\n'
+        return "\n".join(lines)
+
+    def needs_layers(self):
+        return self.method not in ("fedselect", "fedselect-ltn", "fedavg", "fedprox", "scaffold", "ditto", "local")
+
+    def resources(self):
+        """Options that must not change a bit, and a number of ranks."""
+        return ["--group", self.draw.randint(1, 4), "--client-memory", self.draw.choice([0, 2e-5, 1])], self.draw.choice(RANKS)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + CASES))
+def test_generated_run_is_the_same_everywhere(seed, tmp_path):
+    case = Case(seed, tmp_path)
+    run("run", case.config, "--out", tmp_path / "one", "--quiet")
+    options, ranks = case.resources()
+    run("run", case.config, "--out", tmp_path / "other", "--quiet", *options, ranks=ranks)
+    options, ranks = case.resources()
+    broken = tmp_path / "broken"
+    run("run", case.config, "--out", broken, "--quiet", "--set", f"rounds={case.draw.randint(1, case.rounds - 1)}", "--set",
+        "checkpoint.at_end=true", *options, ranks=ranks)
+    options, ranks = case.resources()
+    run("run", case.config, "--resume", broken / "generated", "--allow-change", "rounds", "--allow-change", "checkpoint.at_end",
+        "--quiet", *options, ranks=ranks)
+    for other in ("other", "broken"):
+        with h5py.File(tmp_path / "one/generated/result.h5") as a, h5py.File(tmp_path / other / "generated/result.h5") as b:
+            assert not first_difference(a, b), f"case {seed}, {case.method}: {other}"
