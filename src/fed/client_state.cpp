@@ -87,8 +87,17 @@ class BitReader {
   /// The number of ones before the next zero, which is passed over.
   std::uint64_t get_unary() {
     std::uint64_t ones = 0;
-    while (get(1) != 0) ++ones;
-    return ones;
+    for (;;) {
+      const auto shift = static_cast<unsigned>(at_ % kWordBits);
+      const auto present = static_cast<unsigned>(kWordBits) - shift;
+      const auto here = static_cast<unsigned>(std::countr_one(words_[at_ / kWordBits] >> shift));
+      ones += here;
+      if (here < present) {
+        at_ += here + 1;
+        return ones;
+      }
+      at_ += present;
+    }
   }
 
  private:

@@ -4,12 +4,27 @@
 
 namespace fedselect {
 
+namespace {
+
+/// Of the limit, what states may take; the rest is for the gaps that the allocator leaves between
+/// blocks of many sizes.
+constexpr double kStatesShare = 0.8;
+
+std::size_t for_states(std::size_t memory) {
+  constexpr auto kUnlimited = std::numeric_limits<std::size_t>::max();
+  return memory == kUnlimited
+             ? memory
+             : static_cast<std::size_t>(kStatesShare * static_cast<double>(memory));
+}
+
+}  // namespace
+
 ClientStore::ClientStore(std::size_t total_clients, const std::vector<int>& clients,
-                         StoreLimits limits)
-    : limits_(std::move(limits)),
+                         const StoreLimits& limits)
+    : most_bytes_(for_states(limits.memory)),
       slot_of_(total_clients, total_clients),
       slots_(clients.size()),
-      file_(limits_.scratch) {
+      file_(limits.scratch) {
   for (std::size_t i = 0; i < clients.size(); ++i)
     slot_of_[static_cast<std::size_t>(clients[i])] = i;
 }
@@ -51,7 +66,7 @@ void ClientStore::trim() {
   }
   touched_.clear();
   drop_outdated_uses();
-  while (bytes_ > limits_.memory && !uses_.empty()) {
+  while (bytes_ > most_bytes_ && !uses_.empty()) {
     const auto [i, time] = uses_.front();
     uses_.pop_front();
     if (slots_[i].state && slots_[i].last_use == time) spill(slots_[i]);

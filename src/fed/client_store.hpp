@@ -30,7 +30,7 @@ struct StoreLimits {
 class ClientStore {
  public:
   /// `clients`: ids of the shard, any order.
-  ClientStore(std::size_t total_clients, const std::vector<int>& clients, StoreLimits limits = {});
+  ClientStore(std::size_t total_clients, const std::vector<int>& clients, const StoreLimits& limits = {});
 
   /// In memory until trim(): read back if need be. What is changed, the store keeps.
   ClientState& state(int client);
@@ -62,7 +62,7 @@ class ClientStore {
   void spill(Slot& slot);
   void forget_place(Slot& slot);
 
-  StoreLimits limits_;
+  std::size_t most_bytes_;  ///< of states in memory
   std::vector<std::size_t> slot_of_;
   // Reading a state back changes where it is, not what it is.
   mutable std::vector<Slot> slots_;

@@ -125,7 +125,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
     count_mask_changes(records, masks_before);
     account(records);
     open_->records.insert(open_->records.end(), records.begin(), records.end());
-    store_.trim();
+    trim_store();
   });
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
@@ -298,7 +298,7 @@ void Simulation::answer(const Messages& mine) {
                                     : std::span<float>());
   }
   algorithm_.answer(messages, reply);
-  store_.trim();
+  trim_store();
   server_.post(notice);
 }
 
@@ -310,7 +310,7 @@ void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
     group_.load(store_, ids, server_.broadcast(), t);
     group_.adopt_next_masks();
     group_.save(store_);
-    store_.trim();
+    trim_store();
   });
 }
 
@@ -331,9 +331,14 @@ void Simulation::load_deployed(std::span<const int> clients, int t) {
   if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
 }
 
+void Simulation::trim_store() {
+  const PhaseClock::Scope timed(clock_, Phase::store);
+  store_.trim();
+}
+
 MaskPtr Simulation::mask(int client) {
   MaskPtr mask = std::as_const(store_).state(client).mask;
-  store_.trim();
+  trim_store();
   return mask;
 }
 
@@ -341,7 +346,7 @@ AlignedVector<float> Simulation::client_model(int client) {
   load_deployed(std::span(&client, 1), setup_.rounds - 1);
   AlignedVector<float> values(layout_.padded_size());
   ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
-  store_.trim();
+  trim_store();
   return values;
 }
 
@@ -357,7 +362,7 @@ void Simulation::test_everyone(RoundRecord& record) {
       all.back().accuracy = tallies[g].accuracy();
       broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
     }
-    store_.trim();
+    trim_store();
   });
   record.clients = std::move(all);
   if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
@@ -374,7 +379,7 @@ std::vector<float> Simulation::test_on_everyone(int client) {
   std::vector<float> row;
   for (int owner = 0; owner < static_cast<int>(partition_.clients()); ++owner)
     row.push_back(static_cast<float>(trainer_.test(std::span(&owner, 1))[0].accuracy()));
-  store_.trim();
+  trim_store();
   return row;
 }
 
@@ -418,7 +423,7 @@ void Simulation::measure(RoundRecord& record) {
   for (const ClientRecord& client : record.clients) {
     gradients += client.gradients;
     const MaskPtr mask = std::as_const(store_).state(client.client).mask;
-    store_.trim();
+    trim_store();
     for (const Tensor& tensor : layout_.tensors()) {
       const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
       const auto personal = mask ? count_bits(words, tensor.size()) : 0;

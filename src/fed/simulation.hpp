@@ -132,6 +132,7 @@ class Simulation {
   std::vector<float> test_on_everyone(int client);
   void test_new_clients(std::span<const int> clients);
   void measure(RoundRecord& record);
+  void trim_store();
 
   SimulationSetup setup_;
   const Algorithm& algorithm_;
