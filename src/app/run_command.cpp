@@ -23,8 +23,9 @@ struct RunOptions {
   DeviceOptions device;
   StoreOptions store;
   std::string out = "runs";
-  std::string name;    ///< empty: the config's
-  std::string resume;  ///< folder to go on in; empty: a new one
+  std::string name;        ///< empty: the config's
+  std::string resume;      ///< folder to go on in; empty: OUT/NAME
+  bool continues = false;  ///< goes on in OUT/NAME if a run is there
   std::vector<std::string> allowed_changes;
   bool quiet = false;
   std::vector<std::string> command;  ///< the command line, for the manifest
@@ -66,11 +67,10 @@ ConfigSource choose_source(const RunOptions& options, Communicator& comm) {
 void run(const RunOptions& options, Communicator& comm) {
   RunLog log(choose_voice(options, comm));
   const Experiment experiment = load_experiment(choose_source(options, comm), comm);
-  const bool resumes = !options.resume.empty();
-  const fs::path home =
-      resumes ? fs::path(options.resume) : fs::path(options.out) / experiment.config.name;
+  const fs::path home = options.resume.empty() ? fs::path(options.out) / experiment.config.name
+                                               : fs::path(options.resume);
   Runner runner({.home = home,
-                 .resumes = resumes,
+                 .resumes = options.continues || !options.resume.empty(),
                  .allowed_changes = options.allowed_changes,
                  .command = options.command,
                  .device = options.device,
@@ -107,13 +107,18 @@ void add_run_command(CLI::App& app, Request& request) {
       ->excludes("--out")
       ->excludes("--name");
   command
+      ->add_flag("--continue", options->continues,
+                 "go on with the run in OUT/NAME if one is there, else begin it: for jobs that are "
+                 "put back into the queue")
+      ->excludes("--resume");
+  command
       ->add_option("--allow-change", options->allowed_changes,
-                   "with --resume: a key of the config that may differ from the run's, such as "
+                   "with --resume or --continue: a key of the config that may differ from the "
+                   "run's, such as "
                    "rounds; may be repeated")
       ->type_name("KEY")
       ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->needs("--resume");
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command->add_flag("--quiet", options->quiet, "no progress: only warnings and the final table");
   command->footer(R"(Writes OUT/NAME, or OUT/NAME/LABEL for each of several methods: config.toml,
 manifest.json, metrics.csv, result.h5, log.txt. A folder that holds a run already is refused.

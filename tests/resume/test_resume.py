@@ -69,6 +69,16 @@ def test_a_signal_stops_a_run_that_can_go_on(unbroken, tmp_path, number):
     assert "nothing to do" in again.stdout
 
 
+def test_stop_and_continue_by_one_command(unbroken, tmp_path):
+    """As a job does that is put back into the queue: the same command until it is done."""
+    config, expected = unbroken
+    arguments = ["run", config, "--out", tmp_path, "--continue"]
+    code, output = stop(arguments, 2, int(signal.SIGUSR1), tmp_path / "resume")
+    assert code == STOPPED, output
+    run(*arguments, "--quiet", ranks=1)
+    assert experiment.differences(expected, tmp_path / "resume") == []
+
+
 def test_kill_at_random_instants(tmp_path):
     lines = []
     assert kill_and_resume(tmp_path, 12, 7, say=lines.append) >= 12
