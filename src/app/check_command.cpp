@@ -23,7 +23,7 @@ std::string describe_split(const std::vector<Partition::Indices>& split) {
 }
 
 void print_experiment(const Experiment& experiment) {
-  const auto& [config, data, partition, network, initial] = experiment;
+  const auto& [config, data, partition, network, initial, absences] = experiment;
   const auto line = [](std::string_view what, const std::string& text) {
     fmt::print("{:<11}{}\n", what, text);
   };

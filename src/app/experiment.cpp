@@ -87,8 +87,13 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
       initial = read_initial_model(config.model, *network, static_cast<std::uint64_t>(config.seed));
   });
   broadcast(initial, network->layout(), comm);
-  return {std::move(config), std::move(data), std::move(partition), std::move(*network),
-          std::move(initial)};
+  Absences absences;
+  together_at(config, comm, [&, &config = config] {
+    if (comm.is_root()) absences = read_absences(config.faults.unavailable);
+  });
+  absences.all = gather_on_all(comm, absences.all);
+  return {std::move(config),   std::move(data),    std::move(partition),
+          std::move(*network), std::move(initial), std::move(absences)};
 }
 
 }  // namespace fedselect

@@ -37,6 +37,7 @@ struct Experiment {
   Partition partition;
   Network network;
   InitialModel initial;
+  Absences absences;  ///< the same on all ranks
 };
 
 /// Reads the config (collective). All ranks throw the same AgreedError if it is wrong for any of

@@ -54,12 +54,7 @@ void warn_of_caveats(const Config& config, RunLog& log) {
 ConfigSource choose_source(const RunOptions& options, Communicator& comm) {
   ConfigSource source = options.source;
   if (source.path.empty())
-    together(comm, [&] {
-      require(!options.resume.empty(),
-              "CONFIG is missing: name the experiment's TOML file, or a "
-              "run to go on with by --resume");
-      source.path = run_folder::find_config(options.resume).string();
-    });
+    together(comm, [&] { source.path = run_folder::find_config(options.resume).string(); });
   return source;
 }
 
@@ -132,6 +127,7 @@ Examples:
   mpirun -n 8 fedselect run --resume runs/faster
   fedselect run --resume runs/faster --set rounds=200 --allow-change rounds)");
   command->callback([&request, options] {
+    if (options->source.path.empty() && options->resume.empty()) throw CLI::RequiredError("CONFIG");
     if (!options->name.empty()) options->source.overrides.push_back("name=" + options->name);
     options->command = request.words;
     request.together = [options](Communicator& comm) {

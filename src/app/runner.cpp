@@ -37,6 +37,8 @@ SimulationSetup setup_of(const Experiment& experiment, const MethodConfig& metho
           .train = config.train,
           .server = config.server,
           .federation = config.federation,
+          .faults = config.faults,
+          .absences = experiment.absences,
           .evaluate = config.evaluate,
           .passes = passes_of(method, config.train),
           .initial = experiment.initial.values};

@@ -16,6 +16,7 @@ enum class Purpose : std::uint32_t {
   batch_order = 4,
   feature_shift = 5,
   augmentation = 6,
+  faults = 7,
   test = 99
 };
 

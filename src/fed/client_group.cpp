@@ -253,6 +253,31 @@ void ClientGroup::combine(std::span<const double> a, ops::ConstValues x, std::sp
   ops_.combine(active(), layout_.padded_size(), factors_[0], x, factors_[1], y, out);
 }
 
+void ClientGroup::add_values(int g, std::span<const float> values) {
+  for (int c = 0; c < size(); ++c)
+    ops_.zero(gradient_.of(c), layout_.padded_size() * sizeof(float));
+  gradient_.upload(ops_, g, values);
+  combine(1, parameters(), 1, gradient(), parameters());
+}
+
+void ClientGroup::clip_change(double most) {
+  const ops::ConstValues begin = start();
+  // Where parameters are personal, those of the beginning: no change.
+  std::vector<std::size_t> counts(clients_.size());
+  ops_.pack(active(), layout_.padded_size(), begin, mask(), gradient(), counts);
+  ops_.unpack(active(), layout_.padded_size(), gradient(), mask(), parameters());
+  combine(1, parameters(), -1, begin, gradient());
+  const auto squares = dot(gradient(), gradient());
+  std::vector<double> kept(clients_.size(), 1);
+  std::vector<double> of_start(clients_.size(), 0);
+  for (std::size_t g = 0; g < clients_.size(); ++g) {
+    if (squares[g] <= most * most) continue;
+    kept[g] = most / std::sqrt(squares[g]);
+    of_start[g] = 1 - kept[g];
+  }
+  combine(of_start, begin, kept, parameters(), parameters());
+}
+
 std::vector<double> ClientGroup::dot(ops::ConstValues x, ops::ConstValues y) {
   std::vector<double> out(clients_.size());
   ops_.dot(active(), layout_.ranges(), x, y, out);

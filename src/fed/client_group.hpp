@@ -134,6 +134,11 @@ class ClientGroup {
   void combine(double a, ops::ConstValues x, double b, ops::ConstValues y, ops::Values out);
   void combine(std::span<const double> a, ops::ConstValues x, std::span<const double> b,
                ops::ConstValues y, ops::Values out);
+  /// The g-th client's parameters += values, in host memory, from the first on.
+  void add_values(int g, std::span<const float> values);
+  /// Shortens the change of the shared parameters since the round began to the length `most` where
+  /// it is longer. Personal parameters are lost: for what is sent, after the clients are saved.
+  void clip_change(double most);
   /// Sum of x y over the parameters, one a client.
   std::vector<double> dot(ops::ConstValues x, ops::ConstValues y);
   /// The running statistics of `to` become those of `from`.

@@ -194,7 +194,8 @@ MaskPtr unpack_mask(Reader& in, const std::vector<MaskPtr>& common) {
 
 std::size_t ClientState::bytes() const {
   std::size_t bytes = sizeof(ClientState) + personal.capacity() * sizeof(float) +
-                      vectors.capacity() * sizeof(std::vector<float>) + scalars.capacity() * sizeof(double);
+                      vectors.capacity() * sizeof(std::vector<float>) +
+                      scalars.capacity() * sizeof(double);
   for (const auto& vector : vectors) bytes += vector.capacity() * sizeof(float);
   for (const MaskPtr& own : {mask, next_mask})
     if (own && !own->is_common()) bytes += sizeof(Mask) + own->words().size_bytes();

@@ -30,7 +30,8 @@ struct StoreLimits {
 class ClientStore {
  public:
   /// `clients`: ids of the shard, any order.
-  ClientStore(std::size_t total_clients, const std::vector<int>& clients, const StoreLimits& limits = {});
+  ClientStore(std::size_t total_clients, const std::vector<int>& clients,
+              const StoreLimits& limits = {});
 
   /// In memory until trim(): read back if need be. What is changed, the store keeps.
   ClientState& state(int client);

@@ -86,6 +86,9 @@ void describe(ServerConfig& config, Fields& fields) {
   fields.real("beta2", config.beta2, kDecay, "adam, yogi: decay of the second moment");
   fields.applies(is_adaptive, "epsilon", kAdaptiveOnly);
   fields.real("epsilon", config.epsilon, kPositive, "adam, yogi: degree of adaptivity");
+  fields.real("clip_norm", config.clip_norm, kNonNegative,
+              "longest change of the shared parameters that a client may bring, by its Euclidean "
+              "norm: a longer one is shortened; 0 = off");
 }
 
 void describe(FederationConfig& config, Fields& fields) {

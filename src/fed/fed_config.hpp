@@ -69,6 +69,7 @@ struct ServerConfig {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double epsilon = 1e-3;  ///< tau: degree of adaptivity
+  double clip_norm = 0;   ///< longest change that a client may bring; 0: any
 };
 
 enum class Sampling { per_round, fixed };

@@ -17,6 +17,7 @@ struct ClientRecord {
   std::int32_t client = 0;
   std::uint8_t participated = 0;  ///< 0: only tested, after the broadcast
   std::uint8_t diverged = 0;
+  std::uint8_t dropped = 0;        ///< in the cohort, but nothing of it arrived
   double accuracy = kNone;         ///< of the method's own test
   double accuracy_before = kNone;  ///< of the model with which the client began
   double accuracy_after = kNone;   ///< after local training

@@ -21,6 +21,12 @@ std::vector<double> expected_work(const Partition& partition) {
   return work;
 }
 
+std::vector<std::size_t> sizes_of(const Partition& partition) {
+  std::vector<std::size_t> sizes;
+  for (const auto& indices : partition.train) sizes.push_back(indices.size());
+  return sizes;
+}
+
 std::vector<int> hosted_by(const std::vector<int>& rank_of, int rank) {
   std::vector<int> clients;
   for (std::size_t k = 0; k < rank_of.size(); ++k)
@@ -75,6 +81,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       rank_of_(assign_shards(expected_work(partition),
                              setup.federation.taking_part(partition.clients()), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
+      faults_(setup.faults, setup.seed, setup.absences, sizes_of(partition)),
       store_(partition.clients(), shard_, setup.store),
       server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
@@ -100,9 +107,16 @@ RoundRecord Simulation::round(int t) {
 }
 
 void Simulation::begin_round(int t) {
-  cohort_ = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t);
+  reporting_ =
+      draw_cohort(setup_.federation, setup_.seed, partition_.clients(), t, setup_.absences);
   open_ = OpenRound{.records = {}, .messages = Messages(algorithm_.belongings().message)};
-  server_.begin_round(total_weight(cohort_));
+  std::erase_if(reporting_, [&](int client) {
+    const bool is_lost = !faults_.reports(client, t);
+    if (is_lost && rank_of_[static_cast<std::size_t>(client)] == comm_.rank())
+      open_->records.push_back(dropped_record(client));
+    return is_lost;
+  });
+  server_.begin_round(total_weight(reporting_));
 }
 
 bool Simulation::train_cohort(int t, const StopRequest& stop) {
@@ -119,9 +133,9 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
     if (evaluates_in(t)) test_before(records, t);
     train(t);
     if (evaluates_in(t)) test_after(records);
-    add_group();
     collect(open_->messages);
     group_.save(store_);
+    add_group(t);  // after saving: attacks and clipping change what is sent, not what is kept
     count_mask_changes(records, masks_before);
     account(records);
     open_->records.insert(open_->records.end(), records.begin(), records.end());
@@ -154,7 +168,7 @@ void Simulation::aggregate() {
   }
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
   algorithm_.merge(server_,
-                   static_cast<double>(cohort_.size()) /
+                   static_cast<double>(reporting_.size()) /
                        static_cast<double>(setup_.federation.taking_part(partition_.clients())));
 }
 
@@ -167,7 +181,7 @@ std::vector<int> Simulation::mine(const std::vector<int>& clients) const {
 
 /// Those that this rank hosts and that have not trained in the open round.
 std::vector<int> Simulation::left_to_train() const {
-  std::vector<int> left = mine(cohort_);
+  std::vector<int> left = mine(reporting_);
   std::erase_if(left, [&](int client) {
     const auto& done = open_->records;
     return std::any_of(done.begin(), done.end(),
@@ -221,8 +235,54 @@ void Simulation::train(int t) {
                       group_.clients()[static_cast<std::size_t>(g)], t));
 }
 
-void Simulation::add_group() {
+/// What the server hears of a client of which nothing arrives: it received the model.
+ClientRecord Simulation::dropped_record(int client) const {
+  const MaskPtr mask = store_.state(client).mask;
+  const auto personal = static_cast<std::int64_t>(mask ? mask->count() : 0);
+  const auto values = static_cast<std::int64_t>(layout_.size() + layout_.statistic_size());
+  const Belongings belongings = algorithm_.belongings();
+  return {.client = client,
+          .participated = 1,
+          .dropped = 1,
+          .samples =
+              static_cast<std::int64_t>(partition_.train[static_cast<std::size_t>(client)].size()),
+          .bytes_down = kBytesPerValue *
+                        (values - personal +
+                         algorithm_.server_vectors() * static_cast<std::int64_t>(layout_.size()) +
+                         static_cast<std::int64_t>(belongings.notice + belongings.reply))};
+}
+
+/// The parameters become what Byzantine clients send.
+void Simulation::attack(int t) {
+  const FaultsConfig& config = faults_.config();
+  std::vector<double> of_start;
+  std::vector<double> of_model;
+  for (const int client : group_.clients()) {
+    const double s = faults_.is_byzantine(client) ? config.attack_scale : 0;
+    of_start.push_back(s == 0 ? 0 : config.attack == Attack::sign_flip ? 1 + s : 1 - s);
+    of_model.push_back(s == 0 ? 1 : config.attack == Attack::sign_flip ? -s : s);
+  }
+  if (std::all_of(of_model.begin(), of_model.end(), [](double factor) { return factor == 1; }) &&
+      config.attack != Attack::noise)
+    return;
+  if (config.attack == Attack::noise) {
+    std::vector<float> noise(layout_.parameter_span());
+    for (int g = 0; g < group_.size(); ++g) {
+      const int client = group_.clients()[static_cast<std::size_t>(g)];
+      if (!faults_.is_byzantine(client)) continue;
+      faults_.draw_noise(client, t, noise);
+      group_.add_values(g, noise);
+    }
+  } else {
+    group_.combine(of_start, group_.start(), of_model, group_.parameters(), group_.parameters());
+  }
+  group_.check_divergence();
+}
+
+void Simulation::add_group(int t) {
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
+  if (faults_.has_attackers()) attack(t);
+  if (setup_.server.clip_norm > 0) group_.clip_change(setup_.server.clip_norm);
   std::vector<std::uint32_t> weights;
   for (int g = 0; g < group_.size(); ++g)
     weights.push_back(group_.diverged(g) ? 0

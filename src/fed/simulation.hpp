@@ -12,6 +12,7 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/algorithm.hpp"
+#include "fed/client_faults.hpp"
 #include "fed/client_store.hpp"
 #include "fed/device.hpp"
 #include "fed/fed_config.hpp"
@@ -29,6 +30,8 @@ struct SimulationSetup {
   TrainConfig train;
   ServerConfig server{};
   FederationConfig federation;
+  FaultsConfig faults{};
+  Absences absences{};  ///< what faults.unavailable names
   EvaluateConfig evaluate;
   std::int64_t passes = 0;              ///< P of this method
   std::span<const float> initial = {};  ///< padded; empty: drawn from the seed
@@ -120,7 +123,9 @@ class Simulation {
   void test_after(std::vector<ClientRecord>& records);
   void account(std::vector<ClientRecord>& records) const;
   void begin_round(int t);
-  void add_group();
+  ClientRecord dropped_record(int client) const;
+  void attack(int t);
+  void add_group(int t);
   void aggregate();
   void collect(Messages& messages);
   void answer(const Messages& mine);
@@ -148,6 +153,7 @@ class Simulation {
   std::vector<int> shard_;          ///< clients that this rank hosts, ascending
   std::span<const int> trained_;    ///< those of them that take part
   std::span<const int> untrained_;  ///< and the new ones
+  ClientFaults faults_;
   ClientStore store_;
   Server server_;
   int group_size_;
@@ -157,7 +163,7 @@ class Simulation {
   /// was measured.
   std::vector<double> broadcast_accuracy_;
   int broadcast_round_ = -1;
-  std::vector<int> cohort_;  ///< of the open round
+  std::vector<int> reporting_;  ///< clients of the open round's cohort of which something arrives
   std::optional<OpenRound> open_;
   std::map<int, std::vector<float>> cross_;  ///< rows by client
   std::vector<NewClientRecord> new_clients_;

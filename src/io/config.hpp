@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "data/data_config.hpp"
 #include "fed/algorithm.hpp"
+#include "fed/client_faults.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/methods.hpp"
 #include "model/model_config.hpp"
@@ -47,6 +48,7 @@ struct Settings {
   TrainConfig train;
   ServerConfig server;
   FederationConfig federation;
+  FaultsConfig faults;
   EvaluateConfig evaluate;
   OutputConfig output;
   CheckpointConfig checkpoint;

@@ -58,6 +58,8 @@ constexpr std::array kSections{
             [](Settings& settings, Fields& fields) { describe(settings.server, fields); }},
     Section{"federation", "which clients take part",
             [](Settings& settings, Fields& fields) { describe(settings.federation, fields); }},
+    Section{"faults", "what goes wrong with clients",
+            [](Settings& settings, Fields& fields) { describe(settings.faults, fields); }},
     Section{"evaluate", "tests of the clients' models",
             [](Settings& settings, Fields& fields) { describe(settings.evaluate, fields); }},
     Section{"output", "what is written", describe_output},

@@ -153,6 +153,7 @@ void ResultFile::write_metrics(const std::vector<RoundRecord>& rounds, std::size
   constexpr std::int64_t kNothing = 0;
   write("/metrics/participated", &ClientRecord::participated, kNo);
   write("/metrics/diverged", &ClientRecord::diverged, kNo);
+  write("/metrics/dropped", &ClientRecord::dropped, kNo);
   write("/metrics/accuracy", &ClientRecord::accuracy, ClientRecord::kNone);
   write("/metrics/accuracy_before", &ClientRecord::accuracy_before, ClientRecord::kNone);
   write("/metrics/accuracy_after", &ClientRecord::accuracy_after, ClientRecord::kNone);

@@ -147,7 +147,7 @@ class RoundByHand : public ::testing::Test {
           << "parameter " << j;
   }
 
-  void expect_mask(const Simulation& simulation, int client, const Flags& expected) const {
+  void expect_mask(Simulation& simulation, int client, const Flags& expected) const {
     const MaskPtr mask = simulation.mask(client);
     for (std::size_t j = 0; j < kParameters; ++j) {
       const auto bit = network_.layout().ranges()[j / 3].begin + j % 3;

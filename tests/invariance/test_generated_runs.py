@@ -57,7 +57,9 @@ class Case:
             f"weight_decay = {pick([0.0, 0.001])}\ngrad_clip = {pick([0.0, 1.0])}\nshuffle = {pick(['true', 'false'])}\n"
             f"warmup = {pick([0, 2])}\n",
             f"[federation]\nparticipation = {pick([0.3, 0.7, 1.0])}\nsampling = \"{pick(['per-round', 'fixed'])}\"\n",
-            "[server]\n" + server if server else "",
+            "[server]\n" + server + pick(["", "clip_norm = 0.5\n"]),
+            "[faults]\n" + pick(["", "dropout = 0.3\n"]) + pick(["", "deadline = 1.5\nspeed_spread = 0.5\n"])
+            + pick(["", "", 'byzantine = 0.3\nattack = "sign-flip"\n', 'byzantine = 0.3\nattack = "noise"\nattack_scale = 0.1\n']),
             f"[evaluate]\nbatch = {pick([5, 100])}\n",
             f'[[method]]\nname = "{self.method}"\n{EXTRA.get(self.method, "")}',
         ]

@@ -160,7 +160,7 @@ def test_refuse_a_folder_without_a_run(tmp_path):
     assert "holds no run to go on with" in done.stderr
     done = run("run", check=False)
     assert done.returncode == 2
-    assert "CONFIG is missing" in done.stderr
+    assert "CONFIG is required" in done.stderr
 
 
 def test_refuse_to_start_where_a_run_is(refuse):

@@ -1,0 +1,153 @@
+"""faults_test.py FEDSELECT: what goes wrong with clients, and what the server does about it, against what the config says."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "tools")]
+from make_idx import make_idx  # noqa: E402
+from write_safetensors import write_safetensors  # noqa: E402
+
+FEDSELECT = sys.argv[1]
+CONFIG = """name = "faults"
+seed = 5
+rounds = 1
+[data]
+path = "data"
+clients = 6
+partition = "quantity"
+beta = 0.7
+min_samples = 4
+[model]
+name = "logistic"
+[train]
+passes = 1
+batch = 8
+lr = 0.1
+[[method]]
+name = "fedavg"
+weighting = "uniform"
+"""
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        self.home = pathlib.Path(home.name)
+        make_idx(self.home / "data")
+        (self.home / "config.toml").write_text(CONFIG)
+        self.runs = 0
+
+    def ask(self, *settings):
+        self.runs += 1
+        command = [FEDSELECT, "run", "config.toml", "--quiet", "--name", f"run{self.runs}"]
+        for setting in settings:
+            command += ["--set", setting]
+        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=100)
+
+    def result(self, *settings):
+        """The arrays of a run."""
+        done = self.ask(*settings)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {}
+        with h5py.File(self.home / "runs" / f"run{self.runs}" / "result.h5") as file:
+            file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        return found
+
+    def model(self, *settings):
+        """The global model as one vector."""
+        arrays = self.result(*settings)
+        return np.concatenate([arrays[f"model/{name}"].ravel() for name in ("fc.weight", "fc.bias")]).astype(float)
+
+    def test_dropped_clients_send_nothing(self):
+        arrays = self.result("faults.dropout=0.5", "rounds=40")
+        dropped = arrays["metrics/dropped"] == 1
+        self.assertTrue((arrays["metrics/participated"] == 1).all())
+        self.assertLess(abs(dropped.mean() - 0.5), 0.1)   # 240 draws
+        self.assertGreater(len({row.tobytes() for row in dropped}), 10)
+        for name in ("gradients", "bytes_up"):
+            np.testing.assert_array_equal(arrays[f"metrics/{name}"] == 0, dropped)
+        self.assertTrue((arrays["metrics/bytes_down"] > 0).all())
+        self.assertTrue(np.isfinite(arrays["metrics/accuracy"]).all())
+
+    def test_a_round_of_which_nothing_arrives_changes_nothing(self):
+        start = self.model("faults.deadline=1e-9", "rounds=1")
+        np.testing.assert_array_equal(self.model("faults.deadline=1e-9", "rounds=3"), start)
+
+    def test_the_deadline_is_in_times_of_the_mean_client(self):
+        arrays = self.result("faults.deadline=1.0", "rounds=3")
+        samples = arrays["clients/train_samples"]
+        late = samples > samples.mean()
+        self.assertTrue(0 < late.sum() < 6)
+        for row in arrays["metrics/dropped"]:
+            np.testing.assert_array_equal(row == 1, late)
+        spread = self.result("faults.deadline=1.0", "faults.speed_spread=6.0", "rounds=2")["metrics/dropped"]
+        np.testing.assert_array_equal(spread[0], spread[1])   # speeds stay
+        self.assertFalse((spread[0] == late).all())
+
+    def test_absent_clients_are_in_no_cohort(self):
+        (self.home / "away.csv").write_text("client,first,end\n2,1,3\n4,0,100\n")
+        found = self.result("faults.unavailable=away.csv", "rounds=4")["metrics/participated"]
+        expected = np.ones((4, 6))
+        expected[1:3, 2] = expected[:, 4] = 0
+        np.testing.assert_array_equal(found, expected)
+
+    def test_wrong_files_of_absences_are_refused(self):
+        for text, message in (("1,2,3\n", 'away.csv:1: is "1,2,3", must be the headline'),
+                              ("client,first,end\n1,2\n", 'away.csv:2: is "1,2", must be three whole numbers'),
+                              ("client,first,end\n1,0,5\n1,3,3\n", "away.csv:3:"),
+                              ("client,first,end\n-1,0,5\n", "away.csv:2:")):
+            (self.home / "away.csv").write_text(text)
+            done = self.ask("faults.unavailable=away.csv")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(message, done.stderr)
+        self.assertEqual(self.ask("faults.unavailable=absent.csv").returncode, 2)
+        self.assertIn("speed_spread", self.ask("faults.speed_spread=1.0").stderr)
+
+    def test_attacks_and_clipping(self):
+        draw = np.random.default_rng(1)
+        start = {"fc.weight": draw.normal(0, 0.1, self.shape()).astype(np.float32),
+                 "fc.bias": draw.normal(0, 0.1, self.shape()[0]).astype(np.float32)}
+        write_safetensors(self.home / "start.safetensors", start)
+        begin = np.concatenate([values.ravel() for values in start.values()]).astype(float)
+        honest = self.model("model.initial=start.safetensors")
+        everyone = ("model.initial=start.safetensors", "faults.byzantine=1.0")
+        change = honest - begin
+        near = lambda found, expected: np.testing.assert_allclose(found, expected, atol=2e-6)  # noqa: E731
+        near(self.model(*everyone, "faults.attack=sign-flip"), begin - change)
+        near(self.model(*everyone, "faults.attack=sign-flip", "faults.attack_scale=3.0"), begin - 3 * change)
+        near(self.model(*everyone, "faults.attack=scaled", "faults.attack_scale=5.0"), begin + 5 * change)
+        noise = self.model(*everyone, "faults.attack=noise", "faults.attack_scale=0.5") - honest
+        self.assertLess(abs(noise.std() / (0.5 / np.sqrt(6)) - 1), 0.2)   # the mean of six clients' noise
+        self.assertLess(abs(noise.mean()), 0.1)
+        some = self.model("model.initial=start.safetensors", "faults.byzantine=0.5")
+        self.assertFalse(np.allclose(some, honest) or np.allclose(some, begin - change))
+
+        clipped = self.model("model.initial=start.safetensors", "server.clip_norm=1e-3") - begin
+        self.assertLess(np.linalg.norm(clipped), 1.001e-3)
+        np.testing.assert_array_equal(self.model("model.initial=start.safetensors", "server.clip_norm=1e6"), honest)
+        alone = ("model.initial=start.safetensors", "data.partition=iid", "data.clients=1")
+        self.skip_keys("beta", "min_samples")
+        single = self.model(*alone) - begin
+        short = self.model(*alone, "server.clip_norm=1e-3") - begin
+        self.assertAlmostEqual(np.linalg.norm(short), 1e-3, delta=2e-6)
+        self.assertGreater(single @ short / np.linalg.norm(single) / np.linalg.norm(short), 0.9999)
+
+    def shape(self):
+        return self.result()["model/fc.weight"].shape
+
+    def skip_keys(self, *keys):
+        """Removes keys of another partition."""
+        config = self.home / "config.toml"
+        config.write_text("".join(line for line in CONFIG.splitlines(True) if line.split(" =")[0] not in keys))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
