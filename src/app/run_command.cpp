@@ -130,10 +130,8 @@ Examples:
     if (options->source.path.empty() && options->resume.empty()) throw CLI::RequiredError("CONFIG");
     if (!options->name.empty()) options->source.overrides.push_back("name=" + options->name);
     options->command = request.words;
-    request.together = [options](Communicator& comm) {
-      watch_stop_signals();
-      run(*options, comm);
-    };
+    watch_stop_signals();  // before MPI starts: a signal may come early
+    request.together = [options](Communicator& comm) { run(*options, comm); };
   });
 }
 

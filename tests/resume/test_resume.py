@@ -69,6 +69,22 @@ def test_a_signal_stops_a_run_that_can_go_on(unbroken, tmp_path, number):
     assert "nothing to do" in again.stdout
 
 
+def test_stop_by_a_signal_before_the_first_round(unbroken, tmp_path):
+    """As soon as the program has its name, long before MPI and the data are there."""
+    config, expected = unbroken
+    job = start(["run", config, "--out", tmp_path, "--continue"], 2)
+    until = time.monotonic() + 60
+    while not ranks_of(job) and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(0.03)   # its first lines
+    for process in ranks_of(job)[:1]:
+        subprocess.run(["kill", "-USR1", str(process)], check=False)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == STOPPED, output
+    run("run", config, "--out", tmp_path, "--continue", "--quiet")
+    assert experiment.differences(expected, tmp_path / "resume") == []
+
+
 def test_stop_and_continue_by_one_command(unbroken, tmp_path):
     """As a job does that is put back into the queue: the same command until it is done."""
     config, expected = unbroken
