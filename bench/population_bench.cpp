@@ -1,6 +1,7 @@
 // population_bench [SCRATCH]: memory and round time of large populations. Every client has been
 // given what training leaves it: a mask of its own with 5 % of the bits set at random, and values;
-// then rounds of 1,000 clients train, select and aggregate. Each case runs in a process of its own.
+// then rounds of 1,000 clients train, select and aggregate, and a checkpoint is written. Each case
+// runs in a process of its own.
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
@@ -16,6 +18,7 @@
 
 #include "fed/methods.hpp"
 #include "fed/simulation.hpp"
+#include "io/checkpoint.hpp"
 #include "tiny_data.hpp"
 
 namespace fedselect {
@@ -111,6 +114,24 @@ Sizes sample_sizes(Simulation& simulation) {
   return sizes;
 }
 
+struct CheckpointCost {
+  double seconds = 0;
+  double mib = 0;
+};
+
+/// Of a checkpoint in the scratch folder, on disk when the time ends.
+CheckpointCost write_one(Simulation& simulation, const std::string& scratch, Communicator& comm) {
+  const std::filesystem::path folder =
+      scratch.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(scratch);
+  const auto path = folder / fmt::format("population-{}.h5", getpid());
+  const auto start = std::chrono::steady_clock::now();
+  write_checkpoint(path, {}, {.rounds = kRounds, .config = "", .journal = {}}, simulation, comm);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const auto bytes = std::filesystem::file_size(path);
+  std::filesystem::remove(path);
+  return {seconds.count(), static_cast<double>(bytes) / (1 << 20)};
+}
+
 void measure(const Case& chosen, const std::string& scratch) {
   constexpr std::size_t kSamples = 2000;
   const ops::ImageShape image{.height = 28, .width = 28, .channels = 1};
@@ -147,9 +168,13 @@ void measure(const Case& chosen, const std::string& scratch) {
   std::sort(seconds.begin(), seconds.end());
   const Sizes sizes = sample_sizes(simulation);
   const auto parameters = static_cast<double>(network.layout().size());
-  fmt::print("| {} | {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.3f} | {:.3f} |\n",
-             chosen.clients, parameters, parameters * (1 / 8.0 + 4 * kPersonal), sizes.in_memory,
-             sizes.in_file, fixed, peak - fixed, seconds[seconds.size() / 2], store);
+  const CheckpointCost cost = write_one(simulation, scratch, *comm);
+  fmt::print(
+      "| {} | {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.3f} | {:.3f} | {:.0f} | {:.2f} "
+      "|\n",
+      chosen.clients, parameters, parameters * (1 / 8.0 + 4 * kPersonal), sizes.in_memory,
+      sizes.in_file, fixed, peak - fixed, seconds[seconds.size() / 2], store, cost.mib,
+      cost.seconds);
   std::fflush(stdout);
 }
 
@@ -161,8 +186,9 @@ int main(int argc, char** argv) {
   std::puts(
       "| clients | parameters | d/8 + 4 a personal value | bytes of a state in memory | in the "
       "file "
-      "| fixed MiB | MiB beside them | seconds a round | of them store |\n"
-      "|---|---|---|---|---|---|---|---|---|");
+      "| fixed MiB | MiB beside them | seconds a round | of them store | MiB of a checkpoint | its "
+      "seconds |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|");
   std::fflush(stdout);
   for (const Case& chosen :
        {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}}) {

@@ -83,6 +83,7 @@ void Server::restore(const ServerState& state) {
   put_back("notice", notice_);
   for (std::size_t i = 0; i < vectors_.size(); ++i)
     put_back(fmt::format("vector{}", i), vectors_[i]);
+  optimizer_.reset();
   if (!state.optimizer_steps.empty())
     optimizer_.restore(state.arrays.at("first_moment"), state.arrays.at("second_moment"),
                        state.optimizer_steps);

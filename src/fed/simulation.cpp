@@ -13,8 +13,6 @@ namespace fedselect {
 
 namespace {
 
-constexpr std::int64_t kBytesPerValue = 4;
-
 std::vector<double> expected_work(const Partition& partition) {
   std::vector<double> work;
   for (const auto& indices : partition.train) work.push_back(static_cast<double>(indices.size()));
@@ -59,9 +57,7 @@ int choose_group(const Device& device, std::size_t clients, std::size_t bytes_pe
 
 }  // namespace
 
-/// Cuts a list into groups that fit the device.
-template <class Action>
-void Simulation::for_each_group(std::span<const int> clients, const Action& action) const {
+void Simulation::for_each_group(std::span<const int> clients, const GroupAction& action) const {
   const auto most = static_cast<std::size_t>(group_size_);
   for (std::size_t i = 0; i < clients.size(); i += most)
     action(clients.subspan(i, std::min(most, clients.size() - i)));
@@ -235,23 +231,6 @@ void Simulation::train(int t) {
                       group_.clients()[static_cast<std::size_t>(g)], t));
 }
 
-/// What the server hears of a client of which nothing arrives: it received the model.
-ClientRecord Simulation::dropped_record(int client) const {
-  const MaskPtr mask = store_.state(client).mask;
-  const auto personal = static_cast<std::int64_t>(mask ? mask->count() : 0);
-  const auto values = static_cast<std::int64_t>(layout_.size() + layout_.statistic_size());
-  const Belongings belongings = algorithm_.belongings();
-  return {.client = client,
-          .participated = 1,
-          .dropped = 1,
-          .samples =
-              static_cast<std::int64_t>(partition_.train[static_cast<std::size_t>(client)].size()),
-          .bytes_down = kBytesPerValue *
-                        (values - personal +
-                         algorithm_.server_vectors() * static_cast<std::int64_t>(layout_.size()) +
-                         static_cast<std::int64_t>(belongings.notice + belongings.reply))};
-}
-
 /// The parameters become what Byzantine clients send.
 void Simulation::attack(int t) {
   const FaultsConfig& config = faults_.config();
@@ -288,51 +267,6 @@ void Simulation::add_group(int t) {
     weights.push_back(group_.diverged(g) ? 0
                                          : weight(group_.clients()[static_cast<std::size_t>(g)]));
   server_.add(group_, weights);
-}
-
-void Simulation::test_before(std::vector<ClientRecord>& records, int t) {
-  const auto remembered = [&](const ClientRecord& record) {
-    return broadcast_accuracy_[static_cast<std::size_t>(record.client)];
-  };
-  if (broadcast_round_ == t - 1 && t > 0) {  // tested at the end of the last round
-    for (auto& record : records) record.accuracy_before = remembered(record);
-    return;
-  }
-  const auto tallies = trainer_.test();
-  for (std::size_t g = 0; g < records.size(); ++g)
-    records[g].accuracy_before = tallies[g].accuracy();
-}
-
-void Simulation::test_after(std::vector<ClientRecord>& records) {
-  const auto tallies = trainer_.test();
-  for (std::size_t g = 0; g < records.size(); ++g) {
-    records[g].accuracy_after = tallies[g].accuracy();
-    if (algorithm_.tested_on() == TestedOn::after_local)
-      records[g].accuracy = records[g].accuracy_after;
-  }
-}
-
-void Simulation::account(std::vector<ClientRecord>& records) const {
-  const auto parameters = static_cast<std::int64_t>(layout_.size());
-  const Belongings belongings = algorithm_.belongings();
-  for (int g = 0; g < group_.size(); ++g) {
-    ClientRecord& record = records[static_cast<std::size_t>(g)];
-    const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
-    const std::int64_t shared = parameters - group_.personal(g) +
-                                static_cast<std::int64_t>(layout_.statistic_size()) -
-                                group_.personal_statistics(g);
-    record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
-    record.loss = tally.mean_loss();
-    record.gradients = tally.samples;
-    const auto message = static_cast<std::int64_t>(belongings.message);
-    const auto told = static_cast<std::int64_t>(belongings.notice + belongings.reply);
-    record.flops = static_cast<double>(tally.samples) * training_flops_;
-    record.bytes_up =
-        kBytesPerValue * (shared + belongings.contributions * parameters + message) +
-        (group_.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
-    record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters + told);
-    if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
-  }
 }
 
 void Simulation::collect(Messages& messages) {
@@ -374,89 +308,12 @@ void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
   });
 }
 
-/// What a saved client proposed will take effect in this round.
-void Simulation::count_mask_changes(std::vector<ClientRecord>& records,
-                                    std::span<const MaskPtr> before) const {
-  for (std::size_t g = 0; g < records.size(); ++g) {
-    const ClientState& state = std::as_const(store_).state(records[g].client);
-    records[g].mask_changes = count_differences(
-        before[g], state.next_mask ? state.next_mask : state.mask, layout_.parameter_span());
-  }
-}
-
-/// The group becomes what these clients would deploy.
-void Simulation::load_deployed(std::span<const int> clients, int t) {
-  group_.load(store_, clients, server_.broadcast(), t);
-  trainer_.begin(Phase::evaluate);
-  if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
-}
-
 void Simulation::trim_store() {
   const PhaseClock::Scope timed(clock_, Phase::store);
   store_.trim();
 }
 
-MaskPtr Simulation::mask(int client) {
-  MaskPtr mask = std::as_const(store_).state(client).mask;
-  trim_store();
-  return mask;
-}
-
-AlignedVector<float> Simulation::client_model(int client) {
-  load_deployed(std::span(&client, 1), setup_.rounds - 1);
-  AlignedVector<float> values(layout_.padded_size());
-  ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
-  trim_store();
-  return values;
-}
-
-void Simulation::test_everyone(RoundRecord& record) {
-  std::vector<ClientRecord> all;
-  auto next = record.clients.begin();  // ascending, as the shard is
-  for_each_group(trained_, [&](std::span<const int> ids) {
-    load_deployed(ids, record.round);
-    const auto tallies = trainer_.test();
-    for (std::size_t g = 0; g < ids.size(); ++g) {
-      const bool took_part = next != record.clients.end() && next->client == ids[g];
-      all.push_back(took_part ? *next++ : ClientRecord{.client = ids[g]});
-      all.back().accuracy = tallies[g].accuracy();
-      broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
-    }
-    trim_store();
-  });
-  record.clients = std::move(all);
-  if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
-}
-
-void Simulation::conclude() {
-  if (setup_.evaluate.cross)
-    for (const int client : shard_) cross_[client] = test_on_everyone(client);
-  for_each_group(untrained_, [&](std::span<const int> ids) { test_new_clients(ids); });
-}
-
-std::vector<float> Simulation::test_on_everyone(int client) {
-  load_deployed(std::span(&client, 1), setup_.rounds - 1);
-  std::vector<float> row;
-  for (int owner = 0; owner < static_cast<int>(partition_.clients()); ++owner)
-    row.push_back(static_cast<float>(trainer_.test(std::span(&owner, 1))[0].accuracy()));
-  trim_store();
-  return row;
-}
-
-/// They begin with the global model, and at the last round's learning rate.
-void Simulation::test_new_clients(std::span<const int> clients) {
-  group_.load(store_, clients, server_.broadcast(), setup_.rounds - 1);
-  trainer_.begin(Phase::evaluate);
-  std::vector<NewClientRecord> records;
-  const auto before = trainer_.test();
-  for (std::size_t g = 0; g < clients.size(); ++g)
-    records.push_back({.client = clients[g], .accuracy_before = before[g].accuracy()});
-  trainer_.passes(setup_.evaluate.new_client_passes, Scope::all);
-  group_.check_divergence();
-  const auto after = trainer_.test();
-  for (std::size_t g = 0; g < clients.size(); ++g) records[g].accuracy_after = after[g].accuracy();
-  new_clients_.insert(new_clients_.end(), records.begin(), records.end());
-}
+void Simulation::abandon_round() { open_.reset(); }
 
 void Simulation::restore_tested(int round, std::span<const double> accuracy_of_shard) {
   broadcast_round_ = round;
@@ -476,30 +333,6 @@ void Simulation::restore_open_round(int t, OpenRound mine) {
 
 void Simulation::restore_sums(std::span<const SumState> sums) {
   if (comm_.is_root()) server_.restore_sums(sums);
-}
-
-void Simulation::measure(RoundRecord& record) {
-  std::int64_t gradients = 0;
-  for (const ClientRecord& client : record.clients) {
-    gradients += client.gradients;
-    const MaskPtr mask = std::as_const(store_).state(client.client).mask;
-    trim_store();
-    for (const Tensor& tensor : layout_.tensors()) {
-      const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
-      const auto personal = mask ? count_bits(words, tensor.size()) : 0;
-      record.density.push_back(
-          static_cast<float>(static_cast<double>(personal) / static_cast<double>(tensor.size())));
-    }
-  }
-  const PhaseSeconds seconds = clock_.take();
-  const double training = seconds[static_cast<std::size_t>(Phase::train)];
-  record.ranks = {{seconds, training > 0 ? static_cast<double>(gradients) / training : 0}};
-}
-
-AlignedVector<float> Simulation::global_model() const {
-  AlignedVector<float> values(layout_.padded_size());
-  server_.model().download(ops_, 0, std::span(values));
-  return values;
 }
 
 }  // namespace fedselect

@@ -77,6 +77,8 @@ class Simulation {
   double tested_accuracy(int client) const {
     return broadcast_accuracy_[static_cast<std::size_t>(client)];
   }
+  /// There is no open round any more.
+  void abandon_round();
   void restore_tested(int round, std::span<const double> accuracy_of_shard);
   /// The round that is open; none between rounds.
   const std::optional<OpenRound>& open_round() const { return open_; }
@@ -107,8 +109,9 @@ class Simulation {
   int group_size() const { return group_size_; }
 
  private:
-  template <class Action>
-  void for_each_group(std::span<const int> clients, const Action& action) const;
+  using GroupAction = std::function<void(std::span<const int>)>;
+  /// Cuts a list into groups that fit the device.
+  void for_each_group(std::span<const int> clients, const GroupAction& action) const;
   std::vector<int> mine(const std::vector<int>& clients) const;
   std::uint32_t weight(int client) const;
   std::uint64_t total_weight(const std::vector<int>& cohort) const;

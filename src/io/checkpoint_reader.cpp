@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -155,13 +156,21 @@ class ClientRows {
   std::map<std::int64_t, MaskPtr> common_masks_;
 };
 
+/// Arrays that a server has or has not: state of its optimizer.
+constexpr std::array kMoments{"first_moment", "second_moment"};
+
+bool is_moment(const std::string& name) {
+  return std::find(kMoments.begin(), kMoments.end(), name) != kMoments.end();
+}
+
 /// The arrays that a server like `model` has, with what the file says of them.
 ServerState read_server(const hdf5::Reader& file, const ServerState& model) {
   ServerState state;
   for (const auto& [name, values] : model.arrays)
-    state.arrays[name] = read_exactly<float>(file, "/server/" + name, values.size());
+    if (!is_moment(name))
+      state.arrays[name] = read_exactly<float>(file, "/server/" + name, values.size());
   const std::size_t size = model.arrays.at("model").size();
-  for (const char* name : {"first_moment", "second_moment"})
+  for (const char* name : kMoments)
     if (const std::string path = fmt::format("/server/{}", name); file.exists(path)) {
       state.arrays[name] = file.read<float>(path);
       const auto count = state.arrays[name].size();
@@ -248,6 +257,7 @@ void Checkpoint::restore(Simulation& simulation) const {
   const hdf5::Reader& file = *file_;
   const ServerState server = read_server(file, simulation.server().state());
   simulation.server().restore(server);
+  simulation.abandon_round();
   ClientRows rows(file, simulation);
   std::vector<double> tested;
   for (const int client : simulation.shard()) {

@@ -52,16 +52,13 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
       network_(network),
       layout_(network.layout()),
       comm_(comm) {
-  // A run killed while the files changed their names has the previous one only.
   std::vector<std::string> damages;
   rounds_done_ = kNothing;
-  std::error_code error;
-  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) {
-    const fs::path checkpoint = folder_ / name;
-    if (!fs::exists(checkpoint, error)) continue;
+  for (const fs::path& checkpoint : find_checkpoints()) {
     const auto damage = try_restore(checkpoint, simulation, accept);
     if (damage.empty() && !damages.empty())
-      note_ = fmt::format("warning: went back to {}, because {}", name, damages.front());
+      note_ =
+          fmt::format("warning: went back to {}, because {}", checkpoint.string(), damages.front());
     if (damage.empty()) break;
     damages.push_back(damage);
     rounds_done_ = kNothing;
@@ -70,6 +67,21 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
   agree(comm_, [&] {
     if (comm_.is_root()) take_up_folder();
   });
+}
+
+/// Collective: those that the root sees, the newest first. A run killed while the files changed
+/// their names has the previous one only.
+std::vector<fs::path> RunWriter::find_checkpoints() const {
+  std::vector<int> present;
+  std::error_code error;
+  if (comm_.is_root())
+    for (const char* name : {kCheckpoint, kPreviousCheckpoint})
+      present.push_back(fs::exists(folder_ / name, error) ? 1 : 0);
+  present = gather_on_all(comm_, present);
+  std::vector<fs::path> found;
+  if (present[0] != 0) found.push_back(folder_ / kCheckpoint);
+  if (present[1] != 0) found.push_back(folder_ / kPreviousCheckpoint);
+  return found;
 }
 
 namespace {

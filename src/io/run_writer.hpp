@@ -59,6 +59,7 @@ class RunWriter {
 
  private:
   void create_folder();
+  std::vector<std::filesystem::path> find_checkpoints() const;
   std::string try_restore(const std::filesystem::path& checkpoint, Simulation& simulation,
                           const Accept& accept);
   void take_up_folder();

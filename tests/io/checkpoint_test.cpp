@@ -127,6 +127,35 @@ INSTANTIATE_TEST_SUITE_P(Methods, MethodCheckpoint, ::testing::ValuesIn(all_meth
                            return name;
                          });
 
+/// As when the newer of two checkpoints turned out to be damaged at its end.
+TEST(Checkpoint, ReplacesWhatAnotherOneLeftInASimulation) {
+  const ServerConfig yogi{.optimizer = ServerOptimizer::yogi, .lr = 0.1};
+  const SharedFolder folder;
+  fs::create_directories(folder.path());
+  const fs::path older = folder.path() / "older.h5";
+  const fs::path newer = folder.path() / "newer.h5";
+  Federation unbroken(make_fedavg(), yogi);
+  write_checkpoint(older, {}, {.rounds = 0, .config = "x", .journal = {}}, *unbroken.simulation,
+                   world());
+  std::string expected;
+  for (int t = 0; t < kRounds; ++t) expected = text_of(unbroken.simulation->round(t));
+
+  Federation first(make_fedavg(), yogi);
+  first.simulation->round(0);
+  first.simulation->train_cohort(1, after_one());
+  write_checkpoint(newer, {}, {.rounds = 1, .config = "x", .journal = {}}, *first.simulation,
+                   world());
+  Federation second(make_fedavg(), yogi);
+  Checkpoint(newer).restore(*second.simulation);
+  EXPECT_TRUE(second.simulation->open_round());
+  Checkpoint(older).restore(*second.simulation);
+  EXPECT_FALSE(second.simulation->open_round());
+  std::string found;
+  for (int t = 0; t < kRounds; ++t) found = text_of(second.simulation->round(t));
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(state_of(second), state_of(unbroken));
+}
+
 TEST(Checkpoint, ClientsThatSharedAMaskShareItAgain) {
   Federation federation(make_fedper());
   federation.simulation->round(0);
