@@ -182,7 +182,7 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
       writer = std::make_unique<RunWriter>(folder, std::move(description), network, comm_);
   });
   last_checkpoint_ = Clock::now();
-  checkpoint_seconds_ = 0;
+  checkpoint_seconds_ = last_checkpoint_seconds_ = 0;
   log_.open(folder);
   for (const std::string& note : device_.notes()) log_.say(note);
   log_.say(fmt::format("{}: rounds {}, clients {}, ranks {}, folder {}", title_of(index),
@@ -236,9 +236,12 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
 /// The root's clock decides about checkpoints; any rank may have been asked to stop.
 Runner::Next Runner::choose_next(int rounds_done) const {
   const CheckpointConfig& cadence = config_.checkpoint;
-  const std::chrono::duration<double, std::ratio<60>> minutes = Clock::now() - last_checkpoint_;
+  const std::chrono::duration<double> seconds = Clock::now() - last_checkpoint_;
+  // By time, checkpoints take less than 3 % of the run however slow the disk is.
+  constexpr double kLeastRatio = 33;
+  const double least = std::max(60 * cadence.every_minutes, kLeastRatio * last_checkpoint_seconds_);
   const bool is_due = (cadence.every_rounds > 0 && rounds_done % cadence.every_rounds == 0) ||
-                      (cadence.every_minutes > 0 && minutes.count() >= cadence.every_minutes);
+                      (cadence.every_minutes > 0 && seconds.count() >= least);
   const Next mine = stop_requested()            ? Next::stop
                     : comm_.is_root() && is_due ? Next::checkpoint
                                                 : Next::round;
@@ -252,6 +255,7 @@ void Runner::save(Simulation& simulation, RunWriter& writer) {
   try {
     writer.checkpoint(simulation);
     const std::chrono::duration<double> seconds = Clock::now() - start;
+    last_checkpoint_seconds_ = seconds.count();
     checkpoint_seconds_ += seconds.count();
     log_.progress(fmt::format("checkpoint after round {}: {:.2f} s, {:.2f} s in all",
                               writer.rounds_done(), seconds.count(), checkpoint_seconds_));

@@ -70,6 +70,7 @@ class Runner {
   std::uint64_t data_hash_;
   Clock::time_point last_checkpoint_;
   double checkpoint_seconds_ = 0;  ///< of the method at hand
+  double last_checkpoint_seconds_ = 0;
 };
 
 }  // namespace fedselect

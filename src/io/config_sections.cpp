@@ -39,7 +39,8 @@ void describe_output(Settings& settings, Fields& fields) {
 void describe_checkpoint(Settings& settings, Fields& fields) {
   CheckpointConfig& checkpoint = settings.checkpoint;
   fields.real("every_minutes", checkpoint.every_minutes, kNonNegative,
-              "minutes between checkpoints; 0 = not by time");
+              "minutes between checkpoints, more where writing one takes over 3 %; 0 = not by "
+              "time");
   fields.integer("every_rounds", checkpoint.every_rounds, kNonNegative,
                  "rounds between checkpoints; 0 = not by rounds");
   fields.flag("at_end", checkpoint.at_end,
