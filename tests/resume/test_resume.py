@@ -2,9 +2,9 @@
 ctest sets FEDSELECT_PROGRAM and picks cases with -k. kill_and_resume.py does the same for as long as one likes."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,14 +39,20 @@ def ranks_of(job):
     return [process for process, name in names.items() if name == program()]
 
 
+def wait_until(condition, job):
+    """Polls until the condition holds, the job ended, or a minute is over; what the condition was."""
+    until = time.monotonic() + 60
+    while not (found := condition()) and job.poll() is None and time.monotonic() < until:
+        time.sleep(0.001)
+    return found
+
+
 def stop(arguments, ranks, number, home):
     """Starts a job and sends one of its ranks a signal as soon as it trains. Returns the finished job's exit code and output."""
     job = start(arguments, ranks)
-    until = time.monotonic() + 60
-    while not list(home.rglob("metrics.csv")) and job.poll() is None and time.monotonic() < until:
-        time.sleep(0.001)
-    for process in ranks_of(job)[-1:]:
-        subprocess.run(["kill", f"-{number}", str(process)], check=False)
+    last = wait_until(lambda: ranks_of(job)[ranks - 1 :], job)[0]
+    wait_until(lambda: list(home.rglob("metrics.csv")), job)
+    os.kill(last, number)
     output, _ = job.communicate(timeout=60)
     return job.returncode, output
 
@@ -69,16 +75,22 @@ def test_a_signal_stops_a_run_that_can_go_on(unbroken, tmp_path, number):
     assert "nothing to do" in again.stdout
 
 
+def catches(process, number):
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return int(caught, 16) >> (number - 1) & 1 == 1
+
+
 def test_stop_by_a_signal_before_the_first_round(unbroken, tmp_path):
-    """As soon as the program has its name, long before MPI and the data are there."""
+    """As soon as the program can take one, which is before MPI and the data are there."""
     config, expected = unbroken
     job = start(["run", config, "--out", tmp_path, "--continue"], 2)
-    until = time.monotonic() + 60
-    while not ranks_of(job) and time.monotonic() < until:
-        time.sleep(0.001)
-    time.sleep(0.03)   # its first lines
-    for process in ranks_of(job)[:1]:
-        subprocess.run(["kill", "-USR1", str(process)], check=False)
+    ready = wait_until(lambda: [process for process in ranks_of(job) if catches(process, signal.SIGUSR1)], job)
+    os.kill(ready[0], signal.SIGUSR1)
     output, _ = job.communicate(timeout=60)
     assert job.returncode == STOPPED, output
     run("run", config, "--out", tmp_path, "--continue", "--quiet")
