@@ -46,9 +46,11 @@ RandomStream stream(std::uint64_t seed, Draw draw, int client, int round) {
 }  // namespace
 
 bool Absences::covers(int client, int round) const {
-  return std::any_of(all.begin(), all.end(), [&](const Absence& absence) {
-    return absence.client == client && absence.first <= round && round < absence.end;
-  });
+  const auto first = std::partition_point(
+      all.begin(), all.end(), [&](const Absence& absence) { return absence.client < client; });
+  for (auto own = first; own != all.end() && own->client == client; ++own)
+    if (own->first <= round && round < own->end) return true;
+  return false;
 }
 
 Absences read_absences(const std::filesystem::path& path) {
@@ -72,6 +74,8 @@ Absences read_absences(const std::filesystem::path& path) {
                         "rounds 0 to 9"));
     absences.all.push_back(*absence);
   }
+  std::sort(absences.all.begin(), absences.all.end(),
+            [](const auto& a, const auto& b) { return a.client < b.client; });
   return absences;
 }
 
@@ -97,9 +101,9 @@ void describe(FaultsConfig& config, Fields& fields) {
   fields.real("attack_scale", config.attack_scale, kPositive, "how strong the attack is");
 }
 
-ClientFaults::ClientFaults(FaultsConfig config, std::uint64_t seed, Absences absences,
+ClientFaults::ClientFaults(FaultsConfig config, std::uint64_t seed,
                            std::span<const std::size_t> samples)
-    : config_(std::move(config)), seed_(seed), absences_(std::move(absences)) {
+    : config_(std::move(config)), seed_(seed) {
   const double total =
       static_cast<double>(std::accumulate(samples.begin(), samples.end(), std::size_t{0}));
   for (const std::size_t own : samples)

@@ -13,6 +13,8 @@
 namespace fedselect {
 
 /// What a Byzantine client sends instead of its model theta, which began the round as theta0.
+/// Sources: sign flip and noise, Li et al., AAAI 2019 (RSA); scaled, Bagdasaryan et al., AISTATS
+/// 2020 (model replacement).
 enum class Attack {
   sign_flip,  ///< theta0 - s (theta - theta0)
   scaled,     ///< theta0 + s (theta - theta0)
@@ -26,7 +28,7 @@ struct FaultsConfig {
   double deadline = 0;      ///< longest time for a round, in times of the mean client; 0: none
   double speed_spread = 0;  ///< sigma of the clients' log-normal speeds
   std::string unavailable;  ///< file: who can't take part, and when; empty: nobody
-  double byzantine = 0;     ///< fraction of the clients that attack
+  double byzantine = 0;     ///< probability that a client attacks, in all rounds
   Attack attack = Attack::sign_flip;
   double attack_scale = 1;  ///< s
 };
@@ -39,7 +41,7 @@ struct Absences {
     int first = 0;  ///< round
     int end = 0;    ///< round after the last one
   };
-  std::vector<Absence> all;
+  std::vector<Absence> all;  ///< ascending by client
 
   bool covers(int client, int round) const;
 };
@@ -53,10 +55,8 @@ Absences read_absences(const std::filesystem::path& path);
 class ClientFaults {
  public:
   /// `samples`: of each client's training; a client's time is proportional to them.
-  ClientFaults(FaultsConfig config, std::uint64_t seed, Absences absences,
-               std::span<const std::size_t> samples);
+  ClientFaults(FaultsConfig config, std::uint64_t seed, std::span<const std::size_t> samples);
 
-  bool is_available(int client, int round) const { return !absences_.covers(client, round); }
   /// Whether what the client of a round's cohort sends arrives, and before the deadline.
   bool reports(int client, int round) const;
   bool is_byzantine(int client) const;
@@ -71,7 +71,6 @@ class ClientFaults {
 
   FaultsConfig config_;
   std::uint64_t seed_;
-  Absences absences_;
   std::vector<double> work_;  ///< samples over the mean of all clients
 };
 

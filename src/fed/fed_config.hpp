@@ -69,7 +69,9 @@ struct ServerConfig {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double epsilon = 1e-3;  ///< tau: degree of adaptivity
-  double clip_norm = 0;   ///< longest change that a client may bring; 0: any
+  /// Longest change that a client may bring, Euclidean; 0: any. Source: Sun et al., arXiv
+  /// 1911.07963.
+  double clip_norm = 0;
 };
 
 enum class Sampling { per_round, fixed };

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from .. import metrics, style
 from ..metrics import MaskOverlap
@@ -141,24 +142,27 @@ def class_order(counts: np.ndarray) -> np.ndarray:
 
 
 def changes_over_rounds(runs: list[Run], looks: dict[str, Look]) -> Section:
-    """Share of the parameters whose mask bit changes in a round, one line a run whose masks ever change."""
+    """Share of the parameters whose mask bit changes in a round, one line a run whose clients search their masks."""
     title, question = "How stable is the choice?", "When do clients stop changing which parameters are personal?"
-    shown = [run for run in runs if np.nansum(run.mask_changes) > 0]
+    shown = [run for run in runs if run.has_partial_tensors and np.nansum(run.mask_changes) > 0]
     if not shown:
-        return Section("mask_changes", title, question, "In no run does a client's mask ever change.", None)
+        return Section("mask_changes", title, question, "In no run does a client search its mask.", None)
     gutter = style.text_width([looks[run.label].label for run in shown]) + style.SAMPLE_WIDTH
     height = max(2.6, 0.2 * len(shown) + 0.4)
     figure = style.canvas(height + 0.6)
-    ax = style.place(figure, 0.7, 0.5, style.WIDTH - 0.7 - gutter, height)
+    left = 0.9
+    ax = style.place(figure, left, 0.5, style.WIDTH - left - gutter, height)
     ends = []
     for run in shown:
         look, rounds = looks[run.label], np.arange(run.rounds)
         ax.plot(rounds, 100 * run.mask_changes, color=look.color, linestyle=look.dash)
         ends.append((float(rounds[-1]), float(100 * run.mask_changes[-1]), look))
     style.percent_axes(ax, "y")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 110 * max(np.nanmax(run.mask_changes) for run in shown))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     style.quantity_axis(ax)
-    ax.set(xlabel="round", ylabel="parameters that change sides,\nmean over the cohort")
+    ax.set(xlabel="round", ylabel="parameters that change\nsides, cohort's mean")
     style.label_line_ends(ax, ends)
     return Section("mask_changes", title, question, " ".join(map(changes_answer, shown)), figure)
 
