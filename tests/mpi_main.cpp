@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <string>
 
 namespace fedselect::testing {
 
@@ -40,6 +41,10 @@ Communicator& world() { return *g_world; }
 int main(int argc, char** argv) {
   fedselect::MpiSession mpi(argc, argv);
   fedselect::testing::g_world = &mpi.world();
+  mpi.watch({}, [&mpi](const std::string& what) {
+    std::fprintf(stderr, "[rank %d] %s\n", mpi.world().rank(), what.c_str());
+    mpi.world().abort(1);
+  });
   ::testing::InitGoogleTest(&argc, argv);
   if (!mpi.world().is_root()) {
     auto& listeners = ::testing::UnitTest::GetInstance()->listeners();

@@ -93,6 +93,8 @@ std::optional<int> parse_command_line(int argc, char** argv, Request& request) {
   add_methods_command(app, request);
   add_data_command(app, request);
   add_export_command(app, request);
+  add_verify_command(app, request);
+  add_history_command(app, request);
   app.footer(kFooter);  // last: sub-commands inherit what is there when they are added
 
   if (argc < 2) {

@@ -14,6 +14,7 @@ struct Request {
   std::vector<std::string> words;               ///< the command line itself
   std::function<void()> alone;                  ///< needs one process
   std::function<void(Communicator&)> together;  ///< needs all ranks of the job (collective)
+  WatchLimits limits;                           ///< how long its ranks may be quiet
 };
 
 // Each declares a sub-command; when the command line names it, it leaves its work in `request`.
@@ -22,5 +23,7 @@ void add_check_command(CLI::App& app, Request& request);
 void add_methods_command(CLI::App& app, Request& request);
 void add_data_command(CLI::App& app, Request& request);
 void add_export_command(CLI::App& app, Request& request);
+void add_verify_command(CLI::App& app, Request& request);
+void add_history_command(CLI::App& app, Request& request);
 
 }  // namespace fedselect

@@ -22,6 +22,7 @@ struct ExportOptions {
   bool global = false;
   std::optional<std::int64_t> client;
   std::optional<std::int64_t> mask;
+  std::optional<int> round;
 };
 
 /// Refuses a place that can't be written before anything is read.
@@ -37,6 +38,7 @@ void require_free(const fs::path& output) {
 }
 
 std::vector<StoredTensor> read_tensors(const ExportOptions& options) {
+  if (options.round) return kept_global_model(options.run, *options.round);
   const StoredModels models(options.run);
   if (options.client) return models.client_model(*options.client);
   if (options.mask) return models.mask(*options.mask);
@@ -63,7 +65,8 @@ void add_export_command(CLI::App& app, Request& request) {
   auto options = std::make_shared<ExportOptions>();
   command->add_option("RUN", options->run, "the run's folder, which holds result.h5")->required();
   auto* what = command->add_option_group("What", "one of these");
-  what->add_flag("--global", options->global, "the global model after the last round");
+  auto* global =
+      what->add_flag("--global", options->global, "the global model after the last round");
   what->add_option("--client", options->client,
                    "the model that client K would deploy after the last round; needs a run with "
                    "output.client_models = true")
@@ -71,6 +74,13 @@ void add_export_command(CLI::App& app, Request& request) {
   what->add_option("--mask", options->mask, "client K's final mask: 1 = personal, 0 = shared")
       ->type_name("K");
   what->require_option(1);
+  command
+      ->add_option("--round", options->round,
+                   "with --global: the model after so many rounds, which the run kept "
+                   "(checkpoint.keep_every; fedselect history lists them)")
+      ->type_name("ROUNDS")
+      ->check(CLI::Range(1, 2147483647))
+      ->needs(global);
   command->add_option("--output", options->output, "the file to write; must not exist")
       ->type_name("FILE")
       ->required();

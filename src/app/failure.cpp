@@ -24,9 +24,13 @@ void together(Communicator& comm, const std::function<void()>& action) {
 
 namespace {
 
+void say_own_failure(const Communicator& comm, const std::string& message) {
+  say_failure(comm.size() > 1 ? fmt::format("rank {}: {}", comm.rank(), message) : message);
+}
+
 /// A failure of this rank alone. Of several ranks, none outlives it.
 int end_all(Communicator& comm, ExitCode exit_code, const std::string& message) {
-  say_failure(comm.size() > 1 ? fmt::format("rank {}: {}", comm.rank(), message) : message);
+  say_own_failure(comm, message);
   if (comm.size() > 1) comm.abort(exit_code);
   return exit_code;
 }
@@ -45,6 +49,18 @@ int run_guarded(Communicator& comm, const std::function<void()>& command) {
   } catch (const std::exception& error) {
     return end_all(comm, kExitFailure, error.what());
   }
+}
+
+void watch_ranks(MpiSession& mpi, const WatchLimits& limits) {
+  Communicator& world = mpi.world();
+  const bool is_whole = mpi.watch(limits, [&world](const std::string& what) {
+    say_own_failure(world, what);
+    world.abort(kExitFailure);
+  });
+  if (!is_whole && world.is_root())
+    say_failure(
+        "warning: this MPI library has no threads (MPI_THREAD_MULTIPLE), so a rank that stops is "
+        "not noticed");
 }
 
 }  // namespace fedselect

@@ -29,6 +29,9 @@ void together(Communicator& comm, const std::function<void()>& action);
 /// Never throws.
 int run_guarded(Communicator& comm, const std::function<void()>& command);
 
+/// Collective: from now on the job ends, with a message, when a rank is quiet for too long.
+void watch_ranks(MpiSession& mpi, const WatchLimits& limits);
+
 /// Prints "fedselect: message" to stderr.
 void say_failure(const std::string& message);
 

@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
       return run_guarded(*make_self_communicator(), request.alone);
     }
     MpiSession mpi(argc, argv);
+    watch_ranks(mpi, request.limits);
     return run_guarded(mpi.world(), [&] { request.together(mpi.world()); });
   } catch (const std::exception& error) {
     say_failure(error.what());

@@ -105,6 +105,7 @@ RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm) : group
 /// A CPU rank trains one client at a time unless told otherwise.
 void RankDevice::open_cpu(Communicator& comm) {
   ops_ = ops::make_cpu_ops(static_cast<int>(comm.all_reduce_min(ops::cpu_level())));
+  place_ = ops_->device();
   sums_ = make_host_sum(comm);
   group_ = std::max(group_, 1);
 }
@@ -117,6 +118,7 @@ void RankDevice::open_gpu(Communicator& comm) {
     ops_ = cuda::make_ops(device);
     gpu = host_name() + " " + cuda::bus_id(device);
   });
+  place_ = fmt::format("{} at {}", ops_->device(), gpu.substr(gpu.rfind(' ') + 1));
   const Sharing sharing = count_equal(gpu, comm);
   const bool shared = sharing.most > 1;
   sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)

@@ -27,6 +27,8 @@ class RankDevice {
   RankDevice(const DeviceOptions& options, Communicator& comm);
 
   Device view() const { return {*ops_, *sums_, group_, memory_}; }
+  /// What this rank computes on: a CPU's instruction set, or a GPU and where it sits.
+  const std::string& place() const { return place_; }
   /// Lines for the log: what the ranks compute on, and why.
   const std::vector<std::string>& notes() const { return notes_; }
 
@@ -38,6 +40,7 @@ class RankDevice {
   std::size_t memory_ = 0;
   std::unique_ptr<ops::Ops> ops_;
   std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops
+  std::string place_;
   std::vector<std::string> notes_;
 };
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -23,9 +24,10 @@ struct RunOptions {
   DeviceOptions device;
   StoreOptions store;
   std::string out = "runs";
-  std::string name;        ///< empty: the config's
-  std::string resume;      ///< folder to go on in; empty: OUT/NAME
-  bool continues = false;  ///< goes on in OUT/NAME if a run is there
+  std::string name;               ///< empty: the config's
+  std::string resume;             ///< folder to go on in; empty: OUT/NAME
+  bool continues = false;         ///< goes on in OUT/NAME if a run is there
+  std::optional<int> from_round;  ///< with resume
   std::vector<std::string> allowed_changes;
   bool quiet = false;
   std::vector<std::string> command;  ///< the command line, for the manifest
@@ -66,6 +68,7 @@ void run(const RunOptions& options, Communicator& comm) {
                                                : fs::path(options.resume);
   Runner runner({.home = home,
                  .resumes = options.continues || !options.resume.empty(),
+                 .from_round = options.from_round,
                  .allowed_changes = options.allowed_changes,
                  .command = options.command,
                  .device = options.device,
@@ -79,6 +82,21 @@ void run(const RunOptions& options, Communicator& comm) {
     fmt::print("nothing to do: {} is finished\n", home.string());
   else
     fmt::print("{}\nwritten to {}\n", Outcome::table(outcomes), home.string());
+}
+
+void add_watch_options(CLI::App& command, WatchLimits& limits) {
+  using Seconds = std::chrono::duration<double>;
+  const auto add = [&](const char* name, Seconds& limit, const char* what) {
+    command
+        .add_option_function<double>(
+            name, [&limit](double seconds) { limit = Seconds(seconds); }, what)
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 1e6));
+  };
+  add("--silence-limit", limits.silence,
+      "end the job when a rank gives no sign of life for so long; 0 = never (default: 7)");
+  add("--stall-limit", limits.stall,
+      "end the job when the work of a rank stands still for so long; 0 = never (default: 600)");
 }
 
 }  // namespace
@@ -107,6 +125,13 @@ void add_run_command(CLI::App& app, Request& request) {
                  "put back into the queue")
       ->excludes("--resume");
   command
+      ->add_option("--from-round", options->from_round,
+                   "with --resume: go back to the state after so many rounds, which the run kept "
+                   "(checkpoint.keep_every; fedselect history lists them)")
+      ->type_name("ROUNDS")
+      ->check(CLI::Range(1, 2147483647))
+      ->needs("--resume");
+  command
       ->add_option("--allow-change", options->allowed_changes,
                    "with --resume or --continue: a key of the config that may differ from the "
                    "run's, such as "
@@ -114,6 +139,7 @@ void add_run_command(CLI::App& app, Request& request) {
       ->type_name("KEY")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_watch_options(*command, request.limits);
   command->add_flag("--quiet", options->quiet, "no progress: only warnings and the final table");
   command->footer(R"(Writes OUT/NAME, or OUT/NAME/LABEL for each of several methods: config.toml,
 manifest.json, metrics.csv, result.h5, log.txt. A folder that holds a run already is refused.

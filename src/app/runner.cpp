@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "app/binding.hpp"
 #include "app/failure.hpp"
 #include "app/stop_signal.hpp"
 #include "data/fingerprint.hpp"
@@ -84,12 +85,16 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
       log_(log),
       folders_(choose_folders(setup_.home, experiment.config)),
       device_(setup_.device, comm),
+      binding_(describe_binding(comm, device_.place())),
       store_(choose_store_limits(setup_.store, comm)),
       data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
   together(comm_, [&] {
     if (!comm_.is_root()) return;
     if (!setup_.resumes)
       std::for_each(folders_.begin(), folders_.end(), run_folder::require_unused);
+    for (const fs::path& folder : folders_) run_folder::require_no_links(setup_.home, folder);
+    if (setup_.from_round)
+      for (const fs::path& folder : folders_) run_folder::roll_back(folder, *setup_.from_round);
     if (folders_.size() == 1) return;
     run_folder::create(setup_.home);
     replace_file(setup_.home / run_folder::kExperiment, write_config(config_));
@@ -124,6 +129,7 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
                     "metrics/diverged in result.h5)",
                     method.label, outcome.diverged()));
   log_.say(fmt::format("{}: done, {}", method.label, describe_status(outcome)));
+  if (comm_.is_root()) log_.progress(fmt::format("audit.jsonl: head {}", writer->head()));
   log_.close();
   return outcome;
 }
@@ -157,8 +163,11 @@ State Runner::state_of(std::size_t index) {
 std::optional<Outcome> Runner::read_outcome(std::size_t index) const {
   const MethodConfig& method = config_.methods[index];
   log_.say(fmt::format("{}: was finished before", title_of(index)));
-  const auto entries = comm_.is_root() ? RoundJournal::read(folders_[index] / run_folder::kJournal)
-                                       : std::vector<JournalEntry>();
+  const JournalBounds bounds{experiment_.partition.clients(),
+                             experiment_.network.layout().tensors().size()};
+  const auto entries = comm_.is_root()
+                           ? RoundJournal::read(folders_[index] / run_folder::kJournal, bounds)
+                           : std::vector<JournalEntry>();
   if (entries.empty()) return std::nullopt;
   Outcome outcome(method.label, experiment_.network.layout());
   for (const JournalEntry& entry : entries) outcome.add(entry.round, entry.seconds);
@@ -179,11 +188,13 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
           folder, std::move(description), network, comm_, simulation,
           [&](const CheckpointHeader& header) { accept(index, header); });
     else
-      writer = std::make_unique<RunWriter>(folder, std::move(description), network, comm_);
+      writer =
+          std::make_unique<RunWriter>(folder, std::move(description), network, comm_, simulation);
   });
   last_checkpoint_ = Clock::now();
   checkpoint_seconds_ = last_checkpoint_seconds_ = 0;
   log_.open(folder);
+  for (const std::string& line : std::exchange(binding_, {})) log_.say(line);
   for (const std::string& note : device_.notes()) log_.say(note);
   log_.say(fmt::format("{}: rounds {}, clients {}, ranks {}, folder {}", title_of(index),
                        config_.rounds, experiment_.partition.clients(), comm_.size(),
@@ -233,6 +244,12 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
   progress.step(describe_status(outcome));
 }
 
+/// Whether the state after so many rounds is one to go back to.
+bool Runner::keeps(int rounds_done) const {
+  const std::int64_t every = config_.checkpoint.keep_every;
+  return every > 0 && rounds_done % every == 0;
+}
+
 /// The root's clock decides about checkpoints; any rank may have been asked to stop.
 Runner::Next Runner::choose_next(int rounds_done) const {
   const CheckpointConfig& cadence = config_.checkpoint;
@@ -240,7 +257,8 @@ Runner::Next Runner::choose_next(int rounds_done) const {
   // By time, checkpoints take less than 3 % of the run however slow the disk is.
   constexpr double kLeastRatio = 33;
   const double least = std::max(60 * cadence.every_minutes, kLeastRatio * last_checkpoint_seconds_);
-  const bool is_due = (cadence.every_rounds > 0 && rounds_done % cadence.every_rounds == 0) ||
+  const bool is_due = keeps(rounds_done) ||
+                      (cadence.every_rounds > 0 && rounds_done % cadence.every_rounds == 0) ||
                       (cadence.every_minutes > 0 && seconds.count() >= least);
   const Next mine = stop_requested()            ? Next::stop
                     : comm_.is_root() && is_due ? Next::checkpoint
@@ -253,7 +271,7 @@ void Runner::save(Simulation& simulation, RunWriter& writer) {
   const PhaseClock::Scope timed(simulation.clock(), Phase::write);
   const auto start = Clock::now();
   try {
-    writer.checkpoint(simulation);
+    writer.checkpoint(keeps(writer.rounds_done()));
     const std::chrono::duration<double> seconds = Clock::now() - start;
     last_checkpoint_seconds_ = seconds.count();
     checkpoint_seconds_ += seconds.count();
@@ -267,7 +285,8 @@ void Runner::save(Simulation& simulation, RunWriter& writer) {
 }
 
 void Runner::stop(Simulation& simulation, RunWriter& writer) {
-  together(comm_, [&] { writer.checkpoint(simulation); });
+  const bool keep = !simulation.open_round() && keeps(writer.rounds_done());
+  together(comm_, [&] { writer.checkpoint(keep); });
   const auto signal = stop_signal();
   const auto message = fmt::format(
       "stopped by {} after round {} of {}{}: go on with fedselect run --resume {}",
@@ -279,8 +298,8 @@ void Runner::stop(Simulation& simulation, RunWriter& writer) {
 
 void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer) {
   simulation.conclude();
-  if (config_.checkpoint.at_end) save(simulation, writer);
-  together(comm_, [&] { writer.finish(simulation, experiment_.data, experiment_.partition); });
+  if (config_.checkpoint.at_end || keeps(writer.rounds_done())) save(simulation, writer);
+  together(comm_, [&] { writer.finish(experiment_.data, experiment_.partition); });
   if (comm_.is_root() && !config_.checkpoint.at_end)
     run_folder::remove_checkpoints(folders_[index]);
 }

@@ -21,8 +21,9 @@ namespace fedselect {
 
 /// How the methods of an experiment are run.
 struct RunnerSetup {
-  std::filesystem::path home;  ///< the folder of one method; or holds one for each of several
-  bool resumes = false;        ///< goes on with what is there
+  std::filesystem::path home;     ///< the folder of one method; or holds one for each of several
+  bool resumes = false;           ///< goes on with what is there
+  std::optional<int> from_round;  ///< from the version that was kept after so many rounds
   std::vector<std::string> allowed_changes;  ///< keys of the config that may differ then
   std::vector<std::string> command;          ///< the command line, for the manifest
   DeviceOptions device;
@@ -53,6 +54,7 @@ class Runner {
   void run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer, Outcome& outcome);
   void run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
                  Progress& progress);
+  bool keeps(int rounds_done) const;
   Next choose_next(int rounds_done) const;
   void save(Simulation& simulation, RunWriter& writer);
   [[noreturn]] void stop(Simulation& simulation, RunWriter& writer);
@@ -66,6 +68,7 @@ class Runner {
   RunLog& log_;
   std::vector<std::filesystem::path> folders_;
   RankDevice device_;
+  std::vector<std::string> binding_;  ///< for the log, on the root, until it was said
   StoreLimits store_;
   std::uint64_t data_hash_;
   Clock::time_point last_checkpoint_;

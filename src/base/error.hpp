@@ -15,10 +15,15 @@ enum ExitCode : int {
   kExitStopped = 75   ///< a signal asked the run to stop: --resume goes on (EX_TEMPFAIL)
 };
 
-/// The user's input is wrong. The text says what is wrong, where, and what to do.
+/// A text that may quote anybody's file, for terminals and logs: control characters other than the
+/// end of a line, which steer terminals, are question marks.
+std::string printable(std::string text);
+
+/// The user's input is wrong. The text says what is wrong, where, and what to do; it is
+/// printable().
 class InputError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit InputError(const std::string& text) : runtime_error(printable(text)) {}
 };
 
 /// What a key of the config asks for can't be done, as the data or the network show. The text

@@ -29,6 +29,10 @@ class SelfCommunicator final : public Communicator {
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes) override {
     return {{bytes.begin(), bytes.end()}};
   }
+  std::vector<std::vector<std::byte>> exchange(
+      const std::vector<std::vector<std::byte>>& to) override {
+    return to;
+  }
   void send(std::span<const std::byte> /*bytes*/, int /*to*/) override { no_peer(); }
   std::vector<std::byte> receive(int /*from*/) override { no_peer(); }
   std::shared_ptr<const std::byte> share_on_node(

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "comm/watchdog.hpp"
+
 namespace fedselect {
 
 /// The ranks of a job and what they say to each other.
@@ -40,6 +42,9 @@ class Communicator {
   virtual void broadcast(std::vector<std::byte>& bytes, int root) = 0;
   /// Collective: on the root, one entry a rank in rank order; empty elsewhere.
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes) = 0;
+  /// Collective: to[r] arrives on rank r. Returns what all ranks sent here, in rank order.
+  virtual std::vector<std::vector<std::byte>> exchange(
+      const std::vector<std::vector<std::byte>>& to) = 0;
   /// One rank to another; both name the other. Blocks until the bytes can be reused / have arrived.
   virtual void send(std::span<const std::byte> bytes, int to) = 0;
   virtual std::vector<std::byte> receive(int from) = 0;
@@ -96,8 +101,13 @@ class MpiSession {
   /// All ranks of the job.
   Communicator& world() { return *world_; }
 
+  /// Collective: from now on a watchdog calls `alarm` when a rank can't go on. False: this MPI
+  /// library has no threads, so that each rank can watch nothing but its own work.
+  bool watch(const WatchLimits& limits, Watchdog::Alarm alarm);
+
  private:
   std::unique_ptr<Communicator> world_;
+  std::unique_ptr<Watchdog> watchdog_;
 };
 
 /// Whether MPI says that it reads and writes the memory of CUDA devices.

@@ -14,11 +14,12 @@
 
 #include "base/aligned.hpp"
 #include "base/error.hpp"
+#include "base/pulse.hpp"
 #include "comm/communicator.hpp"
+#include "comm/mpi_check.hpp"
+#include "comm/mpi_ring.hpp"
 
 namespace fedselect {
-
-namespace {
 
 void check_mpi(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -29,7 +30,8 @@ void check_mpi(int code, const char* call) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   throw SystemError(fmt::format("{} failed on rank {}: {}", call, rank, text.data()));
 }
-#define FEDSELECT_CHECK_MPI(call) check_mpi(call, #call)
+
+namespace {
 
 /// MPI counts are int: longer messages go in pieces of this many elements.
 constexpr std::size_t kPiece = std::size_t{1} << 28;
@@ -71,7 +73,10 @@ class SharedWindow {
   SharedWindow& operator=(const SharedWindow&) = delete;
 
   std::span<std::byte> data() const { return data_; }
-  void fence() { FEDSELECT_CHECK_MPI(MPI_Win_fence(0, window_)); }
+  void fence() {
+    const pulse::Waiting waiting;
+    FEDSELECT_CHECK_MPI(MPI_Win_fence(0, window_));
+  }
 
  private:
   MPI_Win window_ = MPI_WIN_NULL;
@@ -94,17 +99,22 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   int node_rank() const override { return node_rank_; }
-  void barrier() override { FEDSELECT_CHECK_MPI(MPI_Barrier(comm_)); }
+  void barrier() override {
+    const pulse::Waiting waiting;
+    FEDSELECT_CHECK_MPI(MPI_Barrier(comm_));
+  }
 
   void all_reduce_sum(std::span<std::int64_t> values) override { sum(values, MPI_INT64_T); }
   void all_reduce_sum(std::span<std::uint32_t> values) override { sum(values, MPI_UINT32_T); }
 
   std::int64_t all_reduce_min(std::int64_t value) override {
+    const pulse::Waiting waiting;
     FEDSELECT_CHECK_MPI(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT64_T, MPI_MIN, comm_));
     return value;
   }
 
   void broadcast(std::vector<std::byte>& bytes, int root) override {
+    const pulse::Waiting waiting;
     std::uint64_t n = bytes.size();
     FEDSELECT_CHECK_MPI(MPI_Bcast(&n, 1, MPI_UINT64_T, root, comm_));
     bytes.resize(n);
@@ -125,7 +135,35 @@ class MpiCommunicator final : public Communicator {
     return all;
   }
 
+  std::vector<std::vector<std::byte>> exchange(
+      const std::vector<std::vector<std::byte>>& to) override {
+    const pulse::Waiting waiting;
+    std::vector<std::uint64_t> counts;
+    for (const auto& bytes : to) counts.push_back(bytes.size());
+    std::vector<std::uint64_t> incoming(counts.size());
+    FEDSELECT_CHECK_MPI(
+        MPI_Alltoall(counts.data(), 1, MPI_UINT64_T, incoming.data(), 1, MPI_UINT64_T, comm_));
+    std::vector<std::vector<std::byte>> from(to.size());
+    std::vector<MPI_Request> requests;
+    for (std::size_t r = 0; r < from.size(); ++r) {
+      from[r].resize(incoming[r]);
+      in_pieces(from[r].size(), [&](std::size_t begin, int count) {
+        FEDSELECT_CHECK_MPI(MPI_Irecv(from[r].data() + begin, count, MPI_BYTE, static_cast<int>(r),
+                                      kTag, comm_, &requests.emplace_back()));
+      });
+    }
+    for (std::size_t r = 0; r < to.size(); ++r)
+      in_pieces(to[r].size(), [&](std::size_t begin, int count) {
+        FEDSELECT_CHECK_MPI(MPI_Isend(to[r].data() + begin, count, MPI_BYTE, static_cast<int>(r),
+                                      kTag, comm_, &requests.emplace_back()));
+      });
+    FEDSELECT_CHECK_MPI(
+        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE));
+    return from;
+  }
+
   void send(std::span<const std::byte> bytes, int to) override {
+    const pulse::Waiting waiting;
     std::uint64_t n = bytes.size();
     FEDSELECT_CHECK_MPI(MPI_Send(&n, 1, MPI_UINT64_T, to, kTag, comm_));
     in_pieces(n, [&](std::size_t begin, int count) {
@@ -134,6 +172,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   std::vector<std::byte> receive(int from) override {
+    const pulse::Waiting waiting;
     std::uint64_t n = 0;
     FEDSELECT_CHECK_MPI(MPI_Recv(&n, 1, MPI_UINT64_T, from, kTag, comm_, MPI_STATUS_IGNORE));
     std::vector<std::byte> bytes(n);
@@ -177,6 +216,7 @@ class MpiCommunicator final : public Communicator {
   template <class T>
   void sum(std::span<T> values, MPI_Datatype type) {
     if (size_ == 1) return;
+    const pulse::Waiting waiting;
     in_pieces(values.size(), [&](std::size_t begin, int count) {
       FEDSELECT_CHECK_MPI(
           MPI_Allreduce(MPI_IN_PLACE, values.data() + begin, count, type, MPI_SUM, comm_));
@@ -193,11 +233,20 @@ class MpiCommunicator final : public Communicator {
 }  // namespace
 
 MpiSession::MpiSession(int& argc, char**& argv) {
-  FEDSELECT_CHECK_MPI(MPI_Init(&argc, &argv));
+  int threads = 0;
+  FEDSELECT_CHECK_MPI(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &threads));
   world_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
 }
 
+bool MpiSession::watch(const WatchLimits& limits, Watchdog::Alarm alarm) {
+  auto ring = make_mpi_ring(MPI_COMM_WORLD);
+  const bool is_whole = ring || world_->size() == 1;
+  watchdog_ = std::make_unique<Watchdog>(limits, std::move(ring), std::move(alarm));
+  return is_whole;
+}
+
 MpiSession::~MpiSession() {
+  watchdog_.reset();
   world_.reset();
   MPI_Finalize();
 }

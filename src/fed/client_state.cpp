@@ -202,19 +202,18 @@ std::size_t ClientState::bytes() const {
   return bytes;
 }
 
-std::vector<std::byte> pack(const ClientState& state, std::vector<MaskPtr>& common) {
-  Writer out;
+namespace {
+
+void pack(const ClientState& state, std::vector<MaskPtr>& common, Writer& out) {
   pack(state.mask, common, out);
   pack(state.next_mask, common, out);
   out.counted(state.personal);
   out.number(state.vectors.size());
   for (const auto& vector : state.vectors) out.counted(vector);
   out.counted(state.scalars);
-  return out.take();
 }
 
-ClientState unpack(std::span<const std::byte> bytes, const std::vector<MaskPtr>& common) {
-  Reader in(bytes);
+ClientState unpack(Reader& in, const std::vector<MaskPtr>& common) {
   ClientState state;
   state.mask = unpack_mask(in, common);
   state.next_mask = unpack_mask(in, common);
@@ -223,6 +222,50 @@ ClientState unpack(std::span<const std::byte> bytes, const std::vector<MaskPtr>&
   for (auto& vector : state.vectors) vector = in.counted<float>();
   state.scalars = in.counted<double>();
   return state;
+}
+
+/// The mask of these words among `common`, to which it is added if need be.
+MaskPtr find_or_add(std::vector<Word> words, std::vector<MaskPtr>& common) {
+  const auto known = std::find_if(common.begin(), common.end(), [&](const MaskPtr& mask) {
+    return std::equal(words.begin(), words.end(), mask->words().begin(), mask->words().end());
+  });
+  if (known != common.end()) return *known;
+  return common.emplace_back(std::make_shared<const Mask>(std::move(words), true));
+}
+
+}  // namespace
+
+std::vector<std::byte> pack(const ClientState& state, std::vector<MaskPtr>& common) {
+  Writer out;
+  pack(state, common, out);
+  return out.take();
+}
+
+ClientState unpack(std::span<const std::byte> bytes, const std::vector<MaskPtr>& common) {
+  Reader in(bytes);
+  return unpack(in, common);
+}
+
+std::vector<std::byte> pack_whole(const ClientState& state) {
+  std::vector<MaskPtr> common;
+  Writer body;
+  pack(state, common, body);
+  Writer out;
+  out.number(common.size());
+  for (const MaskPtr& mask : common) {
+    out.number(mask->words().size());
+    out.array(mask->words());
+  }
+  const auto packed = body.take();
+  out.array(std::span<const std::byte>(packed));
+  return out.take();
+}
+
+ClientState unpack_whole(std::span<const std::byte> bytes, std::vector<MaskPtr>& common) {
+  Reader in(bytes);
+  std::vector<MaskPtr> own(in.number());
+  for (MaskPtr& mask : own) mask = find_or_add(in.counted<Word>(), common);
+  return unpack(in, own);
 }
 
 }  // namespace fedselect

@@ -31,4 +31,9 @@ std::vector<std::byte> pack(const ClientState& state, std::vector<MaskPtr>& comm
 /// And back. `bytes`: what pack() returned.
 ClientState unpack(std::span<const std::byte> bytes, const std::vector<MaskPtr>& common);
 
+/// A state for another process, the masks that clients have in common with it.
+std::vector<std::byte> pack_whole(const ClientState& state);
+/// And back. Masks in common become those of `common` that are equal, which grows by the others.
+ClientState unpack_whole(std::span<const std::byte> bytes, std::vector<MaskPtr>& common);
+
 }  // namespace fedselect

@@ -1,5 +1,6 @@
 #include "fed/client_store.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace fedselect {
@@ -22,7 +23,7 @@ std::size_t for_states(std::size_t memory) {
 ClientStore::ClientStore(std::size_t total_clients, const std::vector<int>& clients,
                          const StoreLimits& limits)
     : most_bytes_(for_states(limits.memory)),
-      slot_of_(total_clients, total_clients),
+      slot_of_(total_clients, kNoSlot),
       slots_(clients.size()),
       file_(limits.scratch) {
   for (std::size_t i = 0; i < clients.size(); ++i)
@@ -50,6 +51,27 @@ void ClientStore::expect_soon(std::span<const int> clients) const {
     if (const Slot& wanted = slot(client); !wanted.state) file_.expect_soon(wanted.place);
 }
 
+std::vector<std::byte> ClientStore::give(int client) {
+  Slot& given = fetch(client);
+  auto bytes = pack_whole(*given.state);
+  *given.state = {};  // trim() makes its slot empty
+  free_.push_back(std::exchange(slot_of_[static_cast<std::size_t>(client)], kNoSlot));
+  return bytes;
+}
+
+void ClientStore::take(int client, std::span<const std::byte> bytes) {
+  std::size_t& slot = slot_of_[static_cast<std::size_t>(client)];
+  if (free_.empty()) {
+    slot = slots_.size();
+    slots_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  forget_place(slots_[slot]);
+  state(client) = unpack_whole(bytes, common_masks_);
+}
+
 void ClientStore::trim() {
   for (const std::size_t i : touched_) {
     Slot& slot = slots_[i];
@@ -60,6 +82,7 @@ void ClientStore::trim() {
       forget_place(slot);
       continue;
     }
+    remember_common_masks(*slot.state);
     bytes_ += slot.bytes = slot.state->bytes();
     slot.last_use = ++uses_so_far_;
     uses_.emplace_back(i, slot.last_use);
@@ -71,6 +94,14 @@ void ClientStore::trim() {
     uses_.pop_front();
     if (slots_[i].state && slots_[i].last_use == time) spill(slots_[i]);
   }
+}
+
+/// So that states from other stores share them.
+void ClientStore::remember_common_masks(const ClientState& state) {
+  for (const MaskPtr& mask : {state.mask, state.next_mask})
+    if (mask && mask->is_common() &&
+        std::find(common_masks_.begin(), common_masks_.end(), mask) == common_masks_.end())
+      common_masks_.push_back(mask);
 }
 
 /// Keeps the list about as long as there are states in memory.

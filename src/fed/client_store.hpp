@@ -42,6 +42,11 @@ class ClientStore {
   /// Has the states of these clients read ahead.
   void expect_soon(std::span<const int> clients) const;
 
+  /// Gives a client away: its state as bytes, for another store.
+  std::vector<std::byte> give(int client);
+  /// Takes in a client that another store gave.
+  void take(int client, std::span<const std::byte> bytes);
+
   /// Bytes of the states in memory, as of the last trim().
   std::size_t bytes_in_memory() const { return bytes_; }
   /// Bytes of the states in the file.
@@ -57,14 +62,17 @@ class ClientStore {
     bool is_changed = false;  ///< the file does not know it
   };
 
+  static constexpr std::size_t kNoSlot = std::numeric_limits<std::size_t>::max();
   Slot& slot(int client) const { return slots_[slot_of_[static_cast<std::size_t>(client)]]; }
   Slot& fetch(int client) const;
+  void remember_common_masks(const ClientState& state);
   void drop_outdated_uses();
   void spill(Slot& slot);
   void forget_place(Slot& slot);
 
-  std::size_t most_bytes_;  ///< of states in memory
-  std::vector<std::size_t> slot_of_;
+  std::size_t most_bytes_;            ///< of states in memory
+  std::vector<std::size_t> slot_of_;  ///< by client
+  std::vector<std::size_t> free_;     ///< slots whose clients were given away
   // Reading a state back changes where it is, not what it is.
   mutable std::vector<Slot> slots_;
   mutable SpillFile file_;
@@ -73,7 +81,7 @@ class ClientStore {
   std::uint64_t uses_so_far_ = 0;
   std::size_t bytes_ = 0;
   std::size_t file_bytes_ = 0;
-  std::vector<MaskPtr> common_masks_;  ///< that states in the file have
+  std::vector<MaskPtr> common_masks_;  ///< that states have
 };
 
 }  // namespace fedselect

@@ -86,6 +86,14 @@ void describe(ServerConfig& config, Fields& fields) {
   fields.real("beta2", config.beta2, kDecay, "adam, yogi: decay of the second moment");
   fields.applies(is_adaptive, "epsilon", kAdaptiveOnly);
   fields.real("epsilon", config.epsilon, kPositive, "adam, yogi: degree of adaptivity");
+  fields.choice("merge", config.merge, kMergeNames,
+                "what the server makes of the clients' values at an index; median and trimmed-mean "
+                "count each client once, whatever its weighting, and need room for all uploads of "
+                "a cohort");
+  fields.applies(config.merge == Merge::trimmed_mean, "trim",
+                 "means something with merge = \"trimmed-mean\" only: remove it, or set that");
+  fields.real("trim", config.trim, {.low = 0, .high = 0.5, .open_high = true},
+              "trimmed-mean: fraction of the values that is cut off at either end");
   fields.real("clip_norm", config.clip_norm, kNonNegative,
               "longest change of the shared parameters that a client may bring, by its Euclidean "
               "norm: a longer one is shortened; 0 = off");

@@ -7,6 +7,7 @@
 
 #include "base/fields.hpp"
 #include "fed/augmentation.hpp"
+#include "fed/robust_merge.hpp"
 
 namespace fedselect {
 
@@ -69,6 +70,8 @@ struct ServerConfig {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double epsilon = 1e-3;  ///< tau: degree of adaptivity
+  Merge merge = Merge::mean;
+  double trim = 0.1;  ///< of trimmed_mean: fraction of the values cut off at either end
   /// Longest change that a client may bring, Euclidean; 0: any. Source: Sun et al., arXiv
   /// 1911.07963.
   double clip_norm = 0;

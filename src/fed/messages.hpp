@@ -17,6 +17,8 @@ class Messages {
 
   void add(int client, std::span<const float> message);
 
+  /// Floats of one message.
+  std::size_t size() const { return size_; }
   std::size_t count() const { return clients_.size(); }
   int client(std::size_t i) const { return clients_[i]; }
   std::span<const float> operator[](std::size_t i) const {

@@ -30,10 +30,14 @@ void Optimizer::zero(ops::DeviceArray<float>& state) {
   for (int g = 0; g < capacity_; ++g) ops_.zero(state.of(g), size_ * sizeof(float));
 }
 
+int Optimizer::moments() const {
+  if (!has_equal_steps()) return 2;
+  return config_.momentum > 0 ? 1 : 0;
+}
+
 void Optimizer::make_ready() {
-  const bool is_sgd = has_equal_steps();
-  if (fresh_ && (!is_sgd || config_.momentum > 0)) zero(first_);
-  if (fresh_ && !is_sgd) zero(second_);
+  if (fresh_ && moments() > 0) zero(first_);
+  if (fresh_ && moments() > 1) zero(second_);
   fresh_ = false;
 }
 

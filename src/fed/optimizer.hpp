@@ -33,11 +33,13 @@ class Optimizer {
   bool has_equal_steps() const { return config_.kind == OptimizerKind::sgd; }
   /// Whether the moments hold something: a step was done since the beginning or reset().
   bool has_state() const { return !fresh_; }
+  /// Moments that it has once it is ready: a velocity, Adam's two, or none.
+  int moments() const;
   /// The moments that the optimizer has, of its first client, and the steps done: on shared
   /// indices, on personal ones.
   std::vector<float> moment(int number) const;
   std::vector<std::int32_t> steps() const { return {shared_steps_[0], personal_steps_[0]}; }
-  /// And back. `second` is empty where the optimizer has no second moment.
+  /// And back. Those that the optimizer doesn't have are empty.
   void restore(std::span<const float> first, std::span<const float> second,
                std::span<const std::int32_t> steps);
   /// One step at learning rate `rate` for the clients of the group that have samples, on `ranges`.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -28,6 +29,8 @@ struct ClientRecord {
   std::int64_t bytes_down = 0;
   double flops = 0;               ///< nominal floating-point operations of the gradients
   std::int64_t mask_changes = 0;  ///< parameters that became personal, or shared, in the round
+  /// With mask changes, the first half of the SHA-256 of the new mask as pack_mask() has it.
+  std::array<std::uint8_t, 16> mask_hash{};
 };
 
 /// What a client that never took part makes of the global model. NaN: it diverged.

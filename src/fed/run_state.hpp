@@ -33,6 +33,9 @@ struct ServerState {
 struct OpenRound {
   std::vector<ClientRecord> records;  ///< of the clients that this rank hosts and that trained
   Messages messages;                  ///< and what they told the server
+  /// With a robust merge what they share, NaN where it is personal: the model's values, then each
+  /// contribution. Empty where sums are enough.
+  std::vector<Messages> uploads{};
 };
 
 }  // namespace fedselect

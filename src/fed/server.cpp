@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <string>
 
 namespace fedselect {
@@ -50,6 +51,43 @@ void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weig
   sum_.add(clients, weights, clients.parameters(), clients.mask());
   for (std::size_t i = 0; i < contributions_.size(); ++i)
     contributions_[i].add(clients, weights, clients.contribution(i), {});
+}
+
+std::vector<Messages> Server::new_uploads() const {
+  if (config_.merge == Merge::mean) return {};
+  std::vector<Messages> uploads{Messages(layout_.padded_size())};
+  for (std::size_t i = 0; i < contributions_.size(); ++i)
+    uploads.emplace_back(layout_.parameter_span());
+  return uploads;
+}
+
+void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
+                 std::vector<Messages>& uploads) const {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> values;
+  std::vector<Word> personal(layout_.words());
+  for (int g = 0; g < clients.size(); ++g) {
+    if (weights[static_cast<std::size_t>(g)] == 0) continue;
+    const int client = clients.clients()[static_cast<std::size_t>(g)];
+    for (std::size_t i = 0; i < uploads.size(); ++i) {
+      const ops::ConstValues from = i == 0 ? clients.parameters() : clients.contribution(i - 1);
+      values.resize(uploads[i].size());
+      ops_.download(values.data(), from[g], values.size() * sizeof(float));
+      if (i == 0) {
+        ops_.download(personal.data(), clients.mask()[g], personal.size() * sizeof(Word));
+        for (std::size_t j = 0; j < values.size(); ++j)
+          if (test_bit(personal.data(), j)) values[j] = kNone;
+      }
+      uploads[i].add(client, values);
+    }
+  }
+}
+
+void Server::merge(Communicator& comm, std::span<const Messages> uploads, std::size_t cohort) {
+  for (std::size_t i = 0; i < uploads.size(); ++i) {
+    const auto merged = merge_uploads(comm, uploads[i], cohort, config_.merge, config_.trim);
+    (i == 0 ? sum_ : contributions_[i - 1]).put(merged);
+  }
 }
 
 void Server::all_reduce(DeviceSum& sums) {

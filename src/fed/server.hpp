@@ -32,6 +32,14 @@ class Server {
   /// Adds what the group's clients share and contribute, weights[g] times each; 0 leaves a client
   /// out.
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights);
+  /// For a merge that needs each client's values: room for them (empty where sums are enough), and
+  /// those of a group's clients that bring something (weight not 0), NaN where personal.
+  std::vector<Messages> new_uploads() const;
+  void add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
+           std::vector<Messages>& uploads) const;
+  /// Collective: the sums become those of one client that shares the merged values. `cohort`: how
+  /// many clients uploaded something, at most.
+  void merge(Communicator& comm, std::span<const Messages> uploads, std::size_t cohort);
   /// Collective: the sums over all ranks.
   void all_reduce(DeviceSum& sums);
   /// What clients are told from now on.
@@ -41,6 +49,8 @@ class Server {
 
   ServerState state() const;
   void restore(const ServerState& state);
+  /// Moments that a state with steps of the optimizer has.
+  int moments() const { return optimizer_.moments(); }
   /// The sums as they stand, the model's first; and back, after begin_round().
   std::vector<SumState> sums() const;
   void restore_sums(std::span<const SumState> sums);

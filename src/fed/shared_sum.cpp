@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/error.hpp"
 
@@ -53,6 +54,25 @@ void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> w
             "client {}: a value of {} reached {:g} in magnitude, more than exact aggregation "
             "holds: lower train.lr, or set train.grad_clip",
             client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
+}
+
+void SharedSum::put(std::span<const float> values) {
+  constexpr int kOne[] = {1};
+  constexpr std::uint32_t kWeight[] = {1};
+  std::vector<float> shared(values.begin(), values.end());
+  std::vector<Word> absent(words_for(size_));
+  for (std::size_t i = 0; i < shared.size(); ++i)
+    if (std::isnan(shared[i])) {
+      set_bit(absent.data(), i);
+      shared[i] = 0;
+    }
+  ops::DeviceArray<float> array(ops_, 1, size_);
+  ops::DeviceArray<Word> mask(ops_, 1, absent.size());
+  array.upload(ops_, 0, std::span<const float>(shared));
+  mask.upload(ops_, 0, std::span<const Word>(absent));
+  const auto bad =
+      ops_.accumulate(ops::Group{kOne}, size_, fixed_, kWeight, array.view(), mask.view(), view());
+  expect(bad < 0, "a merged value lies between values that were accepted");
 }
 
 void SharedSum::all_reduce(DeviceSum& sums) {

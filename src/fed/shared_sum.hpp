@@ -33,6 +33,8 @@ class SharedSum {
   /// the fixed point (4096).
   void add(const ClientGroup& clients, std::span<const std::uint32_t> weights,
            ops::ConstValues values, ops::ConstBits mask);
+  /// Adds one client of weight 1 that shares these values, host memory, but for those that are NaN.
+  void put(std::span<const float> values);
   /// Collective: the sum over all ranks.
   void all_reduce(DeviceSum& sums);
   /// The sum as it stands; and back, into an empty sum for a cohort of the same weight.

@@ -74,8 +74,9 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       ops_(device.ops),
       sums_(device.sums),
       comm_(comm),
-      rank_of_(assign_shards(expected_work(partition),
-                             setup.federation.taking_part(partition.clients()), comm.size())),
+      work_(expected_work(partition)),
+      rank_of_(
+          assign_shards(work_, setup.federation.taking_part(partition.clients()), comm.size())),
       shard_(hosted_by(rank_of_, comm.rank())),
       faults_(setup.faults, setup.seed, sizes_of(partition)),
       store_(partition.clients(), shard_, setup.store),
@@ -112,13 +113,16 @@ void Simulation::begin_round(int t) {
       open_->records.push_back(dropped_record(client));
     return is_lost;
   });
-  server_.begin_round(total_weight(reporting_));
+  if (setup_.server.merge == Merge::mean) return server_.begin_round(total_weight(reporting_));
+  server_.begin_round(1);
+  open_->uploads = server_.new_uploads();
 }
 
 bool Simulation::train_cohort(int t, const StopRequest& stop) {
-  if (!open_) begin_round(t);
+  const bool is_fresh = !open_;
+  if (is_fresh) begin_round(t);
   bool stopped = false;
-  const auto left = left_to_train();
+  const auto left = lend(left_to_train(), is_fresh);
   store_.expect_soon(left);
   for_each_group(left, [&](std::span<const int> ids) {
     stopped = stopped || stop();
@@ -137,6 +141,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
     open_->records.insert(open_->records.end(), records.begin(), records.end());
     trim_store();
   });
+  bring_home();
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
 }
@@ -160,6 +165,7 @@ RoundRecord Simulation::complete_round(int t) {
 void Simulation::aggregate() {
   {
     const PhaseClock::Scope timed(clock_, Phase::communicate);
+    if (setup_.server.merge != Merge::mean) server_.merge(comm_, open_->uploads, reporting_.size());
     server_.all_reduce(sums_);
   }
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
@@ -266,7 +272,10 @@ void Simulation::add_group(int t) {
   for (int g = 0; g < group_.size(); ++g)
     weights.push_back(group_.diverged(g) ? 0
                                          : weight(group_.clients()[static_cast<std::size_t>(g)]));
-  server_.add(group_, weights);
+  if (setup_.server.merge == Merge::mean)
+    server_.add(group_, weights);
+  else
+    server_.add(group_, weights, open_->uploads);
 }
 
 void Simulation::collect(Messages& messages) {

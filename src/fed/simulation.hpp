@@ -16,6 +16,7 @@
 #include "fed/client_store.hpp"
 #include "fed/device.hpp"
 #include "fed/fed_config.hpp"
+#include "fed/lending.hpp"
 #include "fed/record.hpp"
 #include "fed/run_state.hpp"
 #include "fed/server.hpp"
@@ -137,6 +138,10 @@ class Simulation {
                           std::span<const MaskPtr> before) const;
   void test_everyone(RoundRecord& record);
   std::vector<int> left_to_train() const;
+  std::vector<int> lend(std::vector<int> hosted, bool is_fresh);
+  void bring_home();
+  std::vector<std::byte> give(int client);
+  void take(const Parcel& parcel);
   std::vector<float> test_on_everyone(int client);
   void test_new_clients(std::span<const int> clients);
   void measure(RoundRecord& record);
@@ -152,7 +157,8 @@ class Simulation {
   Communicator& comm_;
 
   PhaseClock clock_;
-  std::vector<int> rank_of_;
+  std::vector<double> work_;        ///< that a round of each client is
+  std::vector<int> rank_of_;        ///< that hosts it
   std::vector<int> shard_;          ///< clients that this rank hosts, ascending
   std::span<const int> trained_;    ///< those of them that take part
   std::span<const int> untrained_;  ///< and the new ones
@@ -166,6 +172,7 @@ class Simulation {
   /// was measured.
   std::vector<double> broadcast_accuracy_;
   int broadcast_round_ = -1;
+  std::vector<Loan> loans_;     ///< of this round, while its clients train
   std::vector<int> reporting_;  ///< clients of the open round's cohort of which something arrives
   std::optional<OpenRound> open_;
   std::map<int, std::vector<float>> cross_;  ///< rows by client

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/sha256.hpp"
+#include "fed/packing.hpp"
 #include "fed/simulation.hpp"
 
 namespace fedselect {
@@ -10,6 +12,14 @@ namespace fedselect {
 namespace {
 
 constexpr std::int64_t kBytesPerValue = 4;
+
+std::array<std::uint8_t, 16> fingerprint(const ParameterLayout& layout, const Mask& mask) {
+  const auto packed = pack_mask(layout, mask.words());
+  const auto digest = sha256(std::as_bytes(std::span(packed)));
+  std::array<std::uint8_t, 16> half{};
+  std::copy_n(digest.begin(), half.size(), half.begin());
+  return half;
+}
 
 }  // namespace
 
@@ -142,10 +152,11 @@ void Simulation::count_mask_changes(std::vector<ClientRecord>& records,
 
 void Simulation::measure(RoundRecord& record) {
   std::int64_t gradients = 0;
-  for (const ClientRecord& client : record.clients) {
+  for (ClientRecord& client : record.clients) {
     gradients += client.gradients;
     const MaskPtr mask = std::as_const(store_).state(client.client).mask;
     trim_store();
+    if (client.mask_changes > 0 && mask) client.mask_hash = fingerprint(layout_, *mask);
     for (const Tensor& tensor : layout_.tensors()) {
       const Word* words = mask ? mask->words().data() + tensor.range.begin / kWordBits : nullptr;
       const auto personal = mask ? count_bits(words, tensor.size()) : 0;

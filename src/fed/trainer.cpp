@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include "base/pulse.hpp"
+
 namespace fedselect {
 
 namespace {
@@ -258,6 +260,7 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
 
 void Trainer::gather_batch(int step, int batch, const PlacedSamples& samples,
                            ops::Grouped<const ops::Placement> placements) {
+  pulse::beat();
   const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
   ops_.gather_batch(batch_group(), samples.source, order_.view().at(first), placements.at(first),
                     activations_.images(), activations_.labels());

@@ -53,6 +53,9 @@ File::File(std::filesystem::path path) : path_(std::move(path)) {
   silence_errors();
   const Handle access(check(H5Pcreate(H5P_FILE_ACCESS), "H5Pcreate"));
   check(use_patient_driver(access.get(), write_error_.get()), "H5Pset_driver");
+  // What Reader reads, whatever the library's default: later versions have another one.
+  check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST),
+        "H5Pset_libver_bounds");
   file_ = Handle(
       check(H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), "H5Fcreate"));
 }

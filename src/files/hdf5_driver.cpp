@@ -29,7 +29,6 @@ struct DriverInfo {
 struct OpenFile : H5FD_t {
   int fd = -1;
   int* error = nullptr;
-  bool is_writable = false;
   haddr_t allocated = 0;  ///< end of what the library uses
   haddr_t written = 0;    ///< end of what the file holds
 };
@@ -44,10 +43,10 @@ void note(OpenFile& file) {
 H5FD_t* open_path(const char* name, unsigned flags, hid_t access, haddr_t /*largest*/) {
   const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
   if (info == nullptr) return nullptr;
-  int mode = (flags & H5F_ACC_RDWR) != 0 ? O_RDWR : O_RDONLY;
+  int mode = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
   if ((flags & H5F_ACC_CREAT) != 0) mode |= O_CREAT;
   if ((flags & H5F_ACC_TRUNC) != 0) mode |= O_TRUNC;
-  const int fd = open(name, mode | O_CLOEXEC, 0666);
+  const int fd = open(name, mode, 0666);
   if (fd < 0) {
     *info->error = errno;
     return nullptr;
@@ -59,7 +58,6 @@ H5FD_t* open_path(const char* name, unsigned flags, hid_t access, haddr_t /*larg
   }
   file->fd = fd;
   file->error = info->error;
-  file->is_writable = mode != O_RDONLY;
   file->written = static_cast<haddr_t>(std::max<off_t>(lseek(fd, 0, SEEK_END), 0));
   return file;
 }
@@ -84,10 +82,10 @@ herr_t set_allocated(H5FD_t* file, H5FD_mem_t /*type*/, haddr_t end) {
   return kDone;
 }
 
-/// While writing, what was dropped counts as written; while reading, the truth shows what is torn.
+/// What was dropped counts as written.
 haddr_t get_written(const H5FD_t* base, H5FD_mem_t /*type*/) {
   const OpenFile& file = open_file(base);
-  return file.is_writable ? std::max(file.written, file.allocated) : file.written;
+  return std::max(file.written, file.allocated);
 }
 
 herr_t read_bytes(H5FD_t* base, H5FD_mem_t /*type*/, hid_t /*transfer*/, haddr_t at,

@@ -11,9 +11,8 @@ namespace fedselect::hdf5 {
 /// in a state in which it crashes, at the latest in MPI_Finalize. So this driver notes the errno of
 /// the first failing write in `error`, drops that write and all later ones, and tells the library
 /// that all is well. Whoever writes must look at `error`, which must outlive the file. The files
-/// are ordinary HDF5 files. Reading through it needs no file locks, which some file systems of
-/// clusters lack; the errno of a failing read is noted as well. Returns a negative value if the
-/// library refuses.
+/// are ordinary HDF5 files. It needs no file locks, which some file systems of clusters lack.
+/// Returns a negative value if the library refuses.
 herr_t use_patient_driver(hid_t access, int* error);
 
 }  // namespace fedselect::hdf5

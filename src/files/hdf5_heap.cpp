@@ -1,6 +1,6 @@
 #include "files/hdf5_heap.hpp"
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -14,72 +14,51 @@ constexpr std::uint64_t kObjectHeader = 16;      // index 2, references 2, zeros
 constexpr std::uint64_t kObjectAlignment = 8;
 constexpr std::string_view kSignature("GCOL\1", 5);
 
-/// The little-endian number at a position of `bytes`.
-template <class T>
-T number_at(const std::string& bytes, std::uint64_t position) {
-  static_assert(std::endian::native == std::endian::little);
-  T number;
-  std::memcpy(&number, bytes.data() + position, sizeof(T));
-  return number;
-}
-
 }  // namespace
-
-HeapTexts::HeapTexts(const std::filesystem::path& path, std::uint64_t bytes)
-    : file_(path, std::ios::binary), file_bytes_(bytes) {}
-
-std::string HeapTexts::bytes_at(std::uint64_t begin, std::uint64_t size) {
-  if (begin > file_bytes_ || size > file_bytes_ - begin)
-    throw std::runtime_error("a text lies past the end of the file");
-  std::string bytes(size, '\0');
-  file_.seekg(static_cast<std::streamoff>(begin));
-  if (!file_.read(bytes.data(), static_cast<std::streamsize>(size)))
-    throw std::runtime_error("a text can't be read");
-  return bytes;
-}
 
 const HeapTexts::Collection& HeapTexts::collection(std::uint64_t address) {
   const auto known = collections_.find(address);
   if (known != collections_.end()) return known->second;
-  const std::string header = bytes_at(address, kCollectionHeader);
-  const auto size = number_at<std::uint64_t>(header, 8);
-  if (!header.starts_with(kSignature) || size < kCollectionHeader ||
-      size > file_bytes_ - collection_bytes_)
-    throw std::runtime_error("a text is said to be where none is");
-  const std::string bytes = bytes_at(address, size);
-  collection_bytes_ += size;
+  const std::string header = file_.read(address, kCollectionHeader);
+  Cursor head(header);
+  head.expect(kSignature);
+  head.skip(3);
+  const std::uint64_t size = head.word();
+  if (size < kCollectionHeader) throw std::runtime_error("a heap of texts in it has no room");
+  collections_budget_.spend(size);
+  const std::string bytes = file_.read(address, size);
   Collection objects;
-  for (std::uint64_t at = kCollectionHeader; size - at >= kObjectHeader;) {
-    const auto index = number_at<std::uint16_t>(bytes, at);
+  Cursor at(bytes);
+  at.skip(kCollectionHeader);
+  while (at.left() >= kObjectHeader) {
+    const auto index = at.number<std::uint16_t>();
     if (index == 0) break;  // the rest is free
-    const auto object = number_at<std::uint64_t>(bytes, at + 8);
-    at += kObjectHeader;
-    if (object > size - at) throw std::runtime_error("a text is longer than the place for it");
-    objects[index] = {address + at, object};
+    at.skip(6);
+    const std::uint64_t object = at.word();
+    objects[index] = {address + size - at.left(), object};
+    at.skip(object);
     const std::uint64_t padding = (kObjectAlignment - object % kObjectAlignment) % kObjectAlignment;
-    at += object + std::min(padding, size - at - object);
+    at.skip(std::min<std::uint64_t>(padding, at.left()));
   }
   return collections_[address] = std::move(objects);
 }
 
-std::vector<std::string> HeapTexts::read(std::uint64_t address, std::uint64_t n) {
-  if (n > file_bytes_ / kReferenceBytes) throw std::runtime_error("more texts than bytes");
-  const std::string references = bytes_at(address, n * kReferenceBytes);
-  std::vector<std::string> texts(n);
-  std::uint64_t total = 0;
-  for (std::uint64_t i = 0; i < n; ++i) {
-    const std::uint64_t at = i * kReferenceBytes;
-    const auto length = number_at<std::uint32_t>(references, at);
+std::vector<std::string> HeapTexts::read(std::string_view references) {
+  std::vector<std::string> texts;
+  Budget budget(file_);
+  for (Cursor at(references); at.left() >= kReferenceBytes;) {
+    const std::uint64_t length = at.number<std::uint32_t>();
+    const std::uint64_t address = at.word();
+    const auto index = at.number<std::uint32_t>();
+    texts.emplace_back();
     if (length == 0) continue;
-    const Collection& objects = collection(number_at<std::uint64_t>(references, at + 4));
-    const auto index = number_at<std::uint32_t>(references, at + 12);
+    const Collection& objects = collection(address);
     const auto object = objects.find(static_cast<std::uint16_t>(index));
     if (index > UINT16_MAX || object == objects.end() || length > object->second.size)
       throw std::runtime_error("a text is said to be where none is");
-    total += length;
-    if (total > file_bytes_) throw std::runtime_error("more text than bytes");
-    texts[i] = bytes_at(object->second.begin, length);
-    texts[i].resize(strnlen(texts[i].data(), length));  // some writers count the zero at the end
+    budget.spend(length);
+    std::string& text = texts.back() = file_.read(object->second.begin, length);
+    text.resize(strnlen(text.data(), length));  // some writers count the zero at the end
   }
   return texts;
 }

@@ -1,27 +1,24 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "files/hdf5_bytes.hpp"
 
 namespace fedselect::hdf5 {
 
-/// Texts of variable length in an HDF5 file, read without the library, which believes what a file
-/// says of them: one flipped bit in such a reference ends it with a segmentation fault (1.10).
-///
-/// Layout: HDF5 File Format Specification 3.0, III.E (global heap) and IV.B (references to it), for
-/// addresses and lengths of 8 bytes and no user block.
+/// Texts of variable length in an HDF5 file. Source: HDF5 File Format Specification 3.0, III.E
+/// (global heap) and IV.B (references to it).
 class HeapTexts {
  public:
-  /// `bytes`: the file's size. No more than that many bytes are ever held.
-  HeapTexts(const std::filesystem::path& path, std::uint64_t bytes);
+  /// Never holds more bytes than `file`, which must outlive this object.
+  explicit HeapTexts(const FileBytes& file) : file_(file), collections_budget_(file) {}
 
-  /// The n texts whose references stand in the file from `address` on. Throws std::runtime_error
-  /// that says what is wrong.
-  std::vector<std::string> read(std::uint64_t address, std::uint64_t n);
+  /// The texts that references lead to. Throws std::runtime_error that says what is wrong.
+  std::vector<std::string> read(std::string_view references);
 
  private:
   /// A piece of the file; [begin, begin + size) lies within it.
@@ -32,12 +29,10 @@ class HeapTexts {
   /// The objects of one heap collection, by index.
   using Collection = std::map<std::uint16_t, Piece>;
 
-  std::string bytes_at(std::uint64_t begin, std::uint64_t size);
   const Collection& collection(std::uint64_t address);
 
-  std::ifstream file_;
-  std::uint64_t file_bytes_;
-  std::uint64_t collection_bytes_ = 0;  ///< of all collections seen; they can't overlap
+  const FileBytes& file_;
+  Budget collections_budget_;
   std::map<std::uint64_t, Collection> collections_;
 };
 

@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 
 int flags_of(RawFile::Mode mode) {
   switch (mode) {
-    case RawFile::Mode::create: return O_RDWR | O_CREAT | O_TRUNC;
-    case RawFile::Mode::append: return O_WRONLY | O_APPEND;
-    case RawFile::Mode::change: return O_RDWR;
+    case RawFile::Mode::create: return O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW;
+    case RawFile::Mode::append: return O_WRONLY | O_APPEND | O_NOFOLLOW;
+    case RawFile::Mode::change: return O_RDWR | O_NOFOLLOW;
     case RawFile::Mode::read: break;
   }
   return O_RDONLY;

@@ -9,7 +9,7 @@
 namespace fedselect {
 
 /// An open file without buffers of its own. Failing calls throw SystemError that names the file,
-/// what failed and what to do.
+/// what failed and what to do; so does a link in the place of a file to be written.
 class RawFile {
  public:
   enum class Mode {

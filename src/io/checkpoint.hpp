@@ -8,6 +8,7 @@
 
 #include "comm/communicator.hpp"
 #include "fed/simulation.hpp"
+#include "io/audit_log.hpp"
 #include "io/round_journal.hpp"
 
 namespace fedselect {
@@ -22,6 +23,7 @@ struct CheckpointHeader {
   std::string config;           ///< of the run, resolved
   std::uint64_t data_hash = 0;  ///< fingerprint of samples and partition
   JournalPosition journal;      ///< the rounds before it
+  AuditPosition audit{};        ///< the log when it was written
 };
 
 /// Collective: writes the state of a simulation between two rounds, or in an open one, to the file

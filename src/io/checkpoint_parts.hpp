@@ -2,7 +2,10 @@
 
 // What writer and reader of checkpoints have in common: names, and the fingerprints.
 
+#include <fmt/format.h>
+
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,10 +13,21 @@
 #include "fed/client_store.hpp"
 #include "fed/run_state.hpp"
 
+namespace fedselect::hdf5 {
+class Reader;
+}
+
 namespace fedselect::checkpoint {
 
 inline constexpr std::string_view kFormat = "fedselect-checkpoint";
 inline constexpr std::int64_t kVersion = 1;
+/// Of an open round, rows of floats; their clients stand beside them, in "..._client".
+inline constexpr const char* kMessages = "/open_round/messages";
+inline std::string upload_name(std::size_t i) { return fmt::format("/open_round/upload{}", i); }
+
+/// What clients of a federation of so many have done of the open round.
+std::vector<ClientRecord> read_records(const hdf5::Reader& file, std::size_t clients);
+
 /// In place of a row's number: none.
 inline constexpr std::int64_t kNoRow = -1;
 

@@ -66,13 +66,13 @@ class ClientRows {
         personal_count_(column<std::int64_t>("/clients/personal_count")) {
     for (const auto* column : {&mask_, &next_mask_})
       for (const std::int64_t number : *column) ++users_[number];
-    masks_ = file.shape("/masks").front();
+    masks_ = file.rows("/masks");
     require_shape(file, "/masks", {masks_, words_for(padded_)});
-    personal_ = file.shape("/personal").front();
+    personal_ = file.rows("/personal");
     if (scalars_ > 0) require_shape(file, "/clients/scalars", {clients_, scalars_});
     if (vectors_ == 0) return;
     require_shape(file, "/clients/vector_row", {clients_, vectors_});
-    kept_vectors_ = file.shape("/vectors").front();
+    kept_vectors_ = file.rows("/vectors");
     require_shape(file, "/vectors", {kept_vectors_, padded_});
   }
 
@@ -163,24 +163,23 @@ bool is_moment(const std::string& name) {
   return std::find(kMoments.begin(), kMoments.end(), name) != kMoments.end();
 }
 
-/// The arrays that a server like `model` has, with what the file says of them.
-ServerState read_server(const hdf5::Reader& file, const ServerState& model) {
+/// The arrays of a server like this one, with what the file says of them.
+ServerState read_server(const hdf5::Reader& file, const Server& server) {
+  const ServerState model = server.state();
   ServerState state;
   for (const auto& [name, values] : model.arrays)
     if (!is_moment(name))
       state.arrays[name] = read_exactly<float>(file, "/server/" + name, values.size());
+  const std::string steps_name = "/server/optimizer_steps";
+  state.optimizer_steps = file.read<std::int32_t>(steps_name);
+  if (state.optimizer_steps.empty()) return state;
+  if (state.optimizer_steps.size() != 2) file.refuse(steps_name, "must hold two numbers, or none");
   const std::size_t size = model.arrays.at("model").size();
-  for (const char* name : kMoments)
-    if (const std::string path = fmt::format("/server/{}", name); file.exists(path)) {
-      state.arrays[name] = file.read<float>(path);
-      const auto count = state.arrays[name].size();
-      if (count != 0 && count != size) file.refuse(path, "has another size than the model");
-    }
-  state.optimizer_steps = file.read<std::int32_t>("/server/optimizer_steps");
-  const std::size_t steps = state.arrays.contains("first_moment") ? 2 : 0;
-  if (state.optimizer_steps.size() != steps ||
-      state.arrays.contains("second_moment") != (steps > 0))
-    file.refuse("/server/optimizer_steps", "does not fit the server's other arrays");
+  for (int i = 0; i < static_cast<int>(kMoments.size()); ++i) {
+    const std::string name = kMoments[static_cast<std::size_t>(i)];
+    state.arrays[name] =
+        read_exactly<float>(file, "/server/" + name, i < server.moments() ? size : 0);
+  }
   return state;
 }
 
@@ -200,9 +199,33 @@ std::vector<SumState> read_sums(const hdf5::Reader& file, const std::vector<SumS
   return sums;
 }
 
-std::vector<ClientRecord> read_records(const hdf5::Reader& file, std::size_t clients) {
+/// What the clients that this rank hosts brought.
+OpenRound read_open_round(const hdf5::Reader& file, Simulation& simulation) {
+  const auto shard = simulation.shard();
+  const auto is_mine = [&](int client) {
+    return std::binary_search(shard.begin(), shard.end(), client);
+  };
+  OpenRound mine{.records = {}, .messages = Messages(simulation.belongings().message)};
+  for (const ClientRecord& record : checkpoint::read_records(file, simulation.clients()))
+    if (is_mine(record.client)) mine.records.push_back(record);
+  const auto read = [&](const std::string& name, Messages& messages) {
+    const auto senders = file.read<std::int32_t>(name + "_client");
+    require_shape(file, name, {senders.size(), messages.size()});
+    for (std::size_t i = 0; i < senders.size(); ++i)
+      if (is_mine(senders[i])) messages.add(senders[i], file.read_rows<float>(name, i, 1));
+  };
+  if (mine.messages.size() > 0) read(checkpoint::kMessages, mine.messages);
+  mine.uploads = simulation.server().new_uploads();
+  for (std::size_t i = 0; i < mine.uploads.size(); ++i)
+    read(checkpoint::upload_name(i), mine.uploads[i]);
+  return mine;
+}
+
+}  // namespace
+
+std::vector<ClientRecord> checkpoint::read_records(const hdf5::Reader& file, std::size_t clients) {
   constexpr const char* kName = "/open_round/records";
-  const hsize_t rows = file.shape(kName).front();
+  const hsize_t rows = file.rows(kName);
   require_shape(file, kName, {rows, sizeof(ClientRecord)});
   const auto bytes = file.read<std::uint8_t>(kName);
   std::vector<ClientRecord> records(rows);
@@ -212,27 +235,6 @@ std::vector<ClientRecord> read_records(const hdf5::Reader& file, std::size_t cli
       file.refuse(kName, "tells of a client that is not in the federation");
   return records;
 }
-
-/// What the clients that this rank hosts brought.
-OpenRound read_open_round(const hdf5::Reader& file, const Simulation& simulation) {
-  const auto shard = simulation.shard();
-  const auto is_mine = [&](int client) {
-    return std::binary_search(shard.begin(), shard.end(), client);
-  };
-  const std::size_t size = simulation.belongings().message;
-  OpenRound mine{.records = {}, .messages = Messages(size)};
-  for (const ClientRecord& record : read_records(file, simulation.clients()))
-    if (is_mine(record.client)) mine.records.push_back(record);
-  if (size == 0) return mine;
-  const auto senders = file.read<std::int32_t>("/open_round/message_client");
-  require_shape(file, "/open_round/messages", {senders.size(), size});
-  for (std::size_t i = 0; i < senders.size(); ++i)
-    if (is_mine(senders[i]))
-      mine.messages.add(senders[i], file.read_rows<float>("/open_round/messages", i, 1));
-  return mine;
-}
-
-}  // namespace
 
 Checkpoint::Checkpoint(fs::path path)
     : file_(std::make_unique<hdf5::Reader>(std::move(path), kRemedy)) {
@@ -248,14 +250,16 @@ Checkpoint::Checkpoint(fs::path path)
              .config = file.read_text("/config"),
              .data_hash = unsigned_attribute(file, "data_hash"),
              .journal = {.bytes = unsigned_attribute(file, "journal_bytes"),
-                         .hash = unsigned_attribute(file, "journal_hash")}};
+                         .hash = unsigned_attribute(file, "journal_hash")},
+             .audit = {.entries = file.integer_attribute("audit_entries"),
+                       .head = file.text_attribute("audit_head")}};
 }
 
 Checkpoint::~Checkpoint() = default;
 
 void Checkpoint::restore(Simulation& simulation) const {
   const hdf5::Reader& file = *file_;
-  const ServerState server = read_server(file, simulation.server().state());
+  const ServerState server = read_server(file, simulation.server());
   simulation.server().restore(server);
   simulation.abandon_round();
   ClientRows rows(file, simulation);

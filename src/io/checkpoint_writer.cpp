@@ -8,6 +8,7 @@
 #include "io/checkpoint.hpp"
 #include "io/checkpoint_parts.hpp"
 #include "io/shared_file.hpp"
+#include "io/stored_layout.hpp"
 
 namespace fedselect {
 
@@ -149,32 +150,38 @@ class ClientRows {
 /// What a rank's clients brought to the open round.
 class OpenRows {
  public:
-  OpenRows(SharedFile& file, const OpenRound& round, std::size_t message_size)
+  OpenRows(SharedFile& file, const OpenRound& round)
       : round_(round),
         records_(file.declare<std::uint8_t>("/open_round/records",
                                             static_cast<std::int64_t>(round.records.size()),
-                                            sizeof(ClientRecord))),
-        senders_(file.declare<std::int32_t>("/open_round/message_client", senders(message_size))) {
-    if (message_size > 0)
-      messages_ = &file.declare<float>("/open_round/messages", senders(message_size), message_size);
+                                            sizeof(ClientRecord))) {
+    if (round.messages.size() > 0) declare(file, checkpoint::kMessages, round.messages);
+    for (std::size_t i = 0; i < round.uploads.size(); ++i)
+      declare(file, checkpoint::upload_name(i), round.uploads[i]);
   }
   void write() {
     records_.append(round_.records);
-    if (messages_ == nullptr) return;
-    for (std::size_t i = 0; i < round_.messages.count(); ++i) {
-      senders_.append_value(static_cast<std::int32_t>(round_.messages.client(i)));
-      messages_->append(round_.messages[i]);
-    }
+    for (const auto& [messages, clients, values] : messages_)
+      for (std::size_t i = 0; i < messages->count(); ++i) {
+        clients->append_value(static_cast<std::int32_t>(messages->client(i)));
+        values->append((*messages)[i]);
+      }
   }
 
  private:
-  std::int64_t senders(std::size_t message_size) const {
-    return message_size == 0 ? 0 : static_cast<std::int64_t>(round_.messages.count());
+  struct Rows {
+    const Messages* messages;
+    SharedFile::Rows* clients;
+    SharedFile::Rows* values;
+  };
+  void declare(SharedFile& file, const std::string& name, const Messages& messages) {
+    const auto count = static_cast<std::int64_t>(messages.count());
+    messages_.push_back({&messages, &file.declare<std::int32_t>(name + "_client", count),
+                         &file.declare<float>(name, count, messages.size())});
   }
   const OpenRound& round_;
   SharedFile::Rows& records_;
-  SharedFile::Rows& senders_;
-  SharedFile::Rows* messages_ = nullptr;
+  std::vector<Rows> messages_;
 };
 
 template <class T>
@@ -196,7 +203,6 @@ void write_sums(hdf5::File& file, const std::vector<SumState>& sums) {
 
 void write_checkpoint(const std::filesystem::path& path, const std::filesystem::path& previous,
                       const CheckpointHeader& header, Simulation& simulation, Communicator& comm) {
-  const Belongings belongings = simulation.belongings();
   const std::optional<OpenRound>& open = simulation.open_round();
   const auto sums = open ? simulation.total_sums() : std::vector<SumState>{};
   const ServerState server = simulation.server().state();
@@ -204,7 +210,7 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
   SharedFile file(path, comm);
   ClientRows clients(file, simulation, count(simulation, server.arrays.at("model").size()));
   std::optional<OpenRows> brought;
-  if (open) brought.emplace(file, *open, belongings.message);
+  if (open) brought.emplace(file, *open);
   file.open([&](hdf5::File& own) {
     own.set_attribute("format", checkpoint::kFormat);
     own.set_attribute("version", checkpoint::kVersion);
@@ -214,8 +220,11 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
     own.set_attribute("data_hash", as_signed(header.data_hash));
     own.set_attribute("journal_bytes", as_signed(header.journal.bytes));
     own.set_attribute("journal_hash", as_signed(header.journal.hash));
+    own.set_attribute("audit_entries", header.audit.entries);
+    own.set_attribute("audit_head", header.audit.head);
     own.set_attribute("server_hash", as_signed(checkpoint::hash_of(server, sums)));
     own.write_text("/config", header.config);
+    write_layout(own, simulation.layout());
     for (const auto& [name, values] : server.arrays) write_whole(own, "/server/" + name, values);
     write_whole(own, "/server/optimizer_steps", server.optimizer_steps);
     write_sums(own, sums);

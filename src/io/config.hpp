@@ -36,6 +36,7 @@ struct CheckpointConfig {
   double every_minutes = 10;      ///< 0: not by time
   std::int64_t every_rounds = 0;  ///< 0: not by rounds
   bool at_end = false;            ///< keep one of the last round
+  std::int64_t keep_every = 0;    ///< rounds between those that are kept for good; 0: none
 };
 
 /// What holds for all methods of an experiment: the top-level keys and the sections.

@@ -43,6 +43,9 @@ void describe_checkpoint(Settings& settings, Fields& fields) {
               "time");
   fields.integer("every_rounds", checkpoint.every_rounds, kNonNegative,
                  "rounds between checkpoints; 0 = not by rounds");
+  fields.integer("keep_every", checkpoint.keep_every, kNonNegative,
+                 "rounds between states that are kept for good, to go back to (--from-round) or to "
+                 "export; 0 = none");
   fields.flag("at_end", checkpoint.at_end,
               "keep a checkpoint of the last round, so that a finished run can get more rounds");
 }

@@ -17,11 +17,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kIndent = 2;
 
-std::string time_now() {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
-}
-
 /// Text for a file; bytes that are not UTF-8 (a command line may hold any) become replacement
 /// characters.
 std::string dump(const Json& json) {
@@ -46,6 +41,11 @@ Json describe_hosts(Communicator& comm) {
 
 }  // namespace
 
+std::string time_now() {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
+}
+
 std::string make_manifest(Communicator& comm, const std::string& device,
                           const std::vector<std::string>& command) {
   const BuildInfo& build = build_info();
@@ -69,8 +69,10 @@ std::string make_manifest(Communicator& comm, const std::string& device,
 }
 
 std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds) {
+  constexpr int kDeepest = 16;  // deeper lists would only fill the stack
   std::ifstream file(path);
-  Json json = Json::parse(file, nullptr, false);
+  Json json = Json::parse(
+      file, [](int depth, Json::parse_event_t, Json&) { return depth < kDeepest; }, false);
   if (!json.is_object()) return now;
   Json resumed = Json::parse(now);
   resumed["after_rounds"] = rounds;

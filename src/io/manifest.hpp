@@ -8,6 +8,9 @@
 
 namespace fedselect {
 
+/// The present time, UTC: "2026-01-31T23:59:59Z" (ISO 8601).
+std::string time_now();
+
 /// manifest.json as of now, the start of a run (collective; hosts on the root only): program,
 /// compiler and library versions, git revision, command line, hosts with their ranks, device, start
 /// time. `device`: Ops::device().

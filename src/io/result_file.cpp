@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "base/error.hpp"
 #include "files/hdf5.hpp"
 #include "io/mask_comparison.hpp"
+#include "io/stored_layout.hpp"
 
 namespace fedselect {
 
@@ -74,43 +74,7 @@ void write_split(hdf5::File& file, const std::string& part,
   file.write("/partition/" + part + "_offsets", offsets);
 }
 
-/// Appends the first n bits of `from` behind the `at` bits that `to` holds.
-void append_bits(std::vector<Word>& to, std::size_t at, const Word* from, std::size_t n) {
-  for (std::size_t done = 0; done < n; done += kWordBits, ++from) {
-    const std::size_t bits = std::min(kWordBits, n - done);
-    const Word word = *from & low_bits(bits);
-    const std::size_t position = (at + done) % kWordBits;
-    Word* target = to.data() + (at + done) / kWordBits;
-    *target |= word << position;
-    if (position + bits > kWordBits) target[1] |= word >> (kWordBits - position);
-  }
-}
-
 }  // namespace
-
-std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words) {
-  static_assert(std::endian::native == std::endian::little, "bytes of a word ascend with its bits");
-  std::vector<Word> packed(words_for(layout.size()), 0);
-  std::size_t at = 0;
-  for (const ops::Range& range : layout.ranges()) {
-    append_bits(packed, at, words.data() + range.begin / kWordBits, range.size);
-    at += range.size;
-  }
-  std::vector<std::uint8_t> row((layout.size() + kByteBits - 1) / kByteBits);
-  std::memcpy(row.data(), packed.data(), row.size());
-  return row;
-}
-
-std::vector<float> pack_model(const ParameterLayout& layout, std::span<const float> values) {
-  std::vector<float> packed;
-  packed.reserve(layout.size() + layout.statistic_size());
-  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
-    for (const Tensor& tensor : *tensors) {
-      const auto own = values.subspan(tensor.range.begin, tensor.size());
-      packed.insert(packed.end(), own.begin(), own.end());
-    }
-  return packed;
-}
 
 struct ResultFile::Parts {
   hdf5::File file;
@@ -221,28 +185,7 @@ void ResultFile::write_new_clients(const std::vector<NewClientRecord>& clients) 
 }
 
 void ResultFile::write_layout(const ParameterLayout& layout) {
-  std::vector<std::string> names;
-  std::vector<std::string> shapes;
-  std::vector<std::int64_t> sizes;
-  std::vector<std::int32_t> layers;
-  for (const Tensor& tensor : layout.tensors()) {
-    names.push_back(tensor.name);
-    shapes.push_back(fmt::format("{}", fmt::join(tensor.shape, ",")));
-    sizes.push_back(static_cast<std::int64_t>(tensor.size()));
-    layers.push_back(tensor.layer);
-  }
-  parts_->file.write_texts("/layout/name", names);
-  parts_->file.write_texts("/layout/shape", shapes);
-  parts_->file.write("/layout/size", sizes);
-  parts_->file.write("/layout/layer", layers);
-  names.clear();
-  shapes.clear();
-  for (const Tensor& tensor : layout.statistics()) {
-    names.push_back(tensor.name);
-    shapes.push_back(fmt::format("{}", fmt::join(tensor.shape, ",")));
-  }
-  parts_->file.write_texts("/layout/statistic_name", names);
-  parts_->file.write_texts("/layout/statistic_shape", shapes);
+  fedselect::write_layout(parts_->file, layout);
 }
 
 void ResultFile::write_model(const ParameterLayout& layout, std::span<const float> values) {
@@ -322,10 +265,10 @@ void ResultFile::compare_mask(std::span<const std::byte> row) {
   parts_->comparison.reset();
 }
 
-void ResultFile::commit() {
+Sha256::Digest ResultFile::close() {
   parts_->rows.reset();
   parts_->file.close();
-  partial_.commit();
+  return sha256_of_file(partial_.path());
 }
 
 }  // namespace fedselect

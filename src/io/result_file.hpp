@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bits.hpp"
+#include "base/sha256.hpp"
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/record.hpp"
@@ -35,12 +35,6 @@ struct RunDescription {
   bool cross = false;  ///< every client's model was tested on every client's samples
   double target = 0;   ///< mean accuracy whose cost is written; 0: none
 };
-
-/// Concatenates the bits of all tensors, without the padding between them: parameter j is bit j.
-/// The bits past the last parameter are 0.
-std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<const Word> words);
-/// The values of a padded vector without the padding: all parameters, then all statistics.
-std::vector<float> pack_model(const ParameterLayout& layout, std::span<const float> values);
 
 /// Clients up to which their masks are compared pair by pair.
 inline constexpr std::size_t kMostCompared = 200;
@@ -85,8 +79,10 @@ class ResultFile {
   /// The bytes of the next client's row, in client order; empty: all 0.
   void add_row(std::span<const std::byte> row);
 
-  /// Closes the file, syncs it to disk and gives it its name.
-  void commit();
+  /// Ends the writing; returns the SHA-256 of the whole file.
+  Sha256::Digest close();
+  /// Syncs the closed file to disk and gives it its name.
+  void commit() { partial_.commit(); }
 
  private:
   struct Parts;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <type_traits>
@@ -67,6 +68,32 @@ std::optional<JournalEntry> take_entry(Cursor& cursor) {
                       .seconds = head.seconds};
 }
 
+bool is_count(std::int64_t number) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;  // so that sums of them can't overflow
+  return number >= 0 && number <= kMost;
+}
+
+bool fits(const ClientRecord& record, const JournalBounds& bounds) {
+  return record.client >= 0 && static_cast<std::size_t>(record.client) < bounds.clients &&
+         is_count(record.samples) && is_count(record.gradients) && is_count(record.bytes_up) &&
+         is_count(record.bytes_down) && is_count(record.mask_changes);
+}
+
+/// The next entry, which must be that of round `round`; none if it is not.
+std::optional<JournalEntry> take_fitting(Cursor& cursor, const JournalBounds& bounds,
+                                         std::size_t round) {
+  auto entry = take_entry(cursor);
+  if (!entry) return std::nullopt;
+  const RoundRecord& record = entry->round;
+  const bool is_whole = record.round >= 0 && static_cast<std::size_t>(record.round) == round &&
+                        record.density.size() == record.clients.size() * bounds.tensors;
+  const auto& clients = record.clients;
+  if (!is_whole || !std::all_of(clients.begin(), clients.end(),
+                                [&](const auto& client) { return fits(client, bounds); }))
+    return std::nullopt;
+  return entry;
+}
+
 [[noreturn]] void refuse(const fs::path& path) {
   throw InputError(fmt::format(
       "{}: does not belong to this checkpoint, or is damaged: start the run again elsewhere",
@@ -90,13 +117,13 @@ RoundJournal::RoundJournal(fs::path path)
     : file_(RawFile(std::move(path), RawFile::Mode::create)) {}
 
 RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
-                           std::vector<JournalEntry>& entries)
+                           const JournalBounds& bounds, std::vector<JournalEntry>& entries)
     : bytes_(position.bytes) {
   const auto bytes = read_bytes(path, position);
   hash_.add_bytes(bytes);
   if (hash_.value() != position.hash) refuse(path);
   for (Cursor cursor(bytes); !cursor.at_end();) {
-    auto entry = take_entry(cursor);
+    auto entry = take_fitting(cursor, bounds, entries.size());
     if (!entry) refuse(path);
     entries.push_back(std::move(*entry));
   }
@@ -104,7 +131,7 @@ RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
   file_->cut(position.bytes);
 }
 
-std::vector<JournalEntry> RoundJournal::read(const fs::path& path) {
+std::vector<JournalEntry> RoundJournal::read(const fs::path& path, const JournalBounds& bounds) {
   std::error_code error;
   if (!fs::exists(path, error)) return {};
   RawFile file(path, RawFile::Mode::read);
@@ -112,7 +139,7 @@ std::vector<JournalEntry> RoundJournal::read(const fs::path& path) {
   file.read_at(0, bytes);
   std::vector<JournalEntry> entries;
   for (Cursor cursor(bytes); !cursor.at_end();) {
-    auto entry = take_entry(cursor);
+    auto entry = take_fitting(cursor, bounds, entries.size());
     if (!entry) break;
     entries.push_back(std::move(*entry));
   }

@@ -23,21 +23,28 @@ struct JournalPosition {
   std::uint64_t hash = 0;  ///< of all these bytes
 };
 
+/// The run of which a journal is: entries that don't fit it are damage.
+struct JournalBounds {
+  std::size_t clients = 0;
+  std::size_t tensors = 0;  ///< of the model, without statistics
+};
+
 /// The file `journal.bin` of a run: every round's records as they came, so that checkpoints need
 /// not repeat them. Only ever appended to; what stands behind a checkpoint's position is cut off
 /// when the run goes on from there. Read by the program that wrote it alone: the layout is that of
-/// the structs.
+/// the structs. Nothing in it is trusted all the same.
 class RoundJournal {
  public:
   /// A new one, in place of an old one.
   explicit RoundJournal(std::filesystem::path path);
   /// The old one, cut at `position`; `entries` are what it then holds. Throws InputError if its
-  /// bytes are not those of the position.
+  /// bytes are not those of the position, or no entries of this run.
   RoundJournal(std::filesystem::path path, const JournalPosition& position,
-               std::vector<JournalEntry>& entries);
+               const JournalBounds& bounds, std::vector<JournalEntry>& entries);
 
-  /// The whole entries of a journal; none if there is no such file.
-  static std::vector<JournalEntry> read(const std::filesystem::path& path);
+  /// The whole entries at the beginning of a journal; none if there is no such file.
+  static std::vector<JournalEntry> read(const std::filesystem::path& path,
+                                        const JournalBounds& bounds);
 
   /// Throws SystemError, as all members do.
   void add(const JournalEntry& entry);

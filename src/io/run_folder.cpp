@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "files/atomic_file.hpp"
 
 namespace fedselect::run_folder {
 
@@ -42,6 +43,23 @@ void require_unused(const fs::path& folder) {
       folder.string()));
 }
 
+void require_no_links(const fs::path& home, const fs::path& folder) {
+  const auto require_no_link = [](const fs::path& path) {
+    std::error_code error;
+    if (fs::is_symlink(path, error))
+      throw InputError(fmt::format(
+          "{}: is a link, and a run writes into its own folder only: put what it leads to in its "
+          "place, or remove it",
+          path.string()));
+  };
+  if (folder != home) require_no_link(folder);
+  for (const fs::path& within : {home, folder})
+    for (const char* name : {kResult, kConfig, kExperiment, kManifest, kMetrics, kLog, kAudit,
+                             kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
+      for (const char* ending : {"", ".partial"})
+        require_no_link(within / (std::string(name) + ending));
+}
+
 void create(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -63,7 +81,8 @@ void remove_file(const fs::path& path) {
 }  // namespace
 
 void clear(const fs::path& folder) {
-  for (const char* name : {kConfig, kManifest, kMetrics, kJournal, kLog, kResult, kCheckpoint})
+  for (const char* name :
+       {kConfig, kManifest, kMetrics, kJournal, kAudit, kLog, kResult, kCheckpoint})
     remove_file(folder / name);
 }
 
@@ -73,7 +92,54 @@ void remove_checkpoints(const fs::path& folder) {
 
 void tidy(const fs::path& folder) {
   remove_checkpoints(folder);
-  remove_file(folder / kJournal);
+  if (!holds(folder, kVersions)) remove_file(folder / kJournal);
+}
+
+std::string version_name(int rounds) { return fmt::format("{}/round-{}.h5", kVersions, rounds); }
+
+namespace {
+
+/// A second name for a file: a link, or a copy where links can't be made. Takes the place of an old
+/// file at once.
+void name_again(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::path partial = to;
+  partial += ".partial";
+  fs::remove(partial, error);
+  fs::create_hard_link(from, partial, error);
+  if (error) fs::copy_file(from, partial, error);
+  if (error)
+    throw SystemError(fmt::format("{}: cannot make it ({}): is the disk full, or gone?",
+                                  partial.string(), error.message()));
+  rename_file(partial, to);
+}
+
+}  // namespace
+
+std::string keep_version(const fs::path& folder, int rounds) {
+  create(folder / kVersions);
+  std::string name = version_name(rounds);
+  name_again(folder / kCheckpoint, folder / name);
+  return name;
+}
+
+fs::path find_version(const fs::path& folder, int rounds) {
+  fs::path version = folder / version_name(rounds);
+  std::error_code error;
+  if (!fs::is_regular_file(version, error))
+    throw InputError(
+        fmt::format("{}: is not there: see fedselect history {} for the versions that were kept "
+                    "(checkpoint.keep_every)",
+                    version.string(), folder.string()));
+  return version;
+}
+
+void roll_back(const fs::path& folder, int rounds) {
+  const fs::path version = find_version(folder, rounds);
+  name_again(version, folder / kCheckpoint);
+  remove_file(folder / kPreviousCheckpoint);
+  if (holds(folder, kResult))
+    rename_file(folder / kResult, folder / kVersions / fmt::format("result-before-{}.h5", rounds));
 }
 
 fs::path find_config(const fs::path& folder) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 /// The folder of a run: what stands in it, and how far the run got.
 namespace fedselect::run_folder {
@@ -12,6 +13,8 @@ inline constexpr const char* kExperiment = "experiment.toml";
 inline constexpr const char* kManifest = "manifest.json";
 inline constexpr const char* kMetrics = "metrics.csv";
 inline constexpr const char* kLog = "log.txt";
+inline constexpr const char* kAudit = "audit.jsonl";
+inline constexpr const char* kVersions = "versions";
 inline constexpr const char* kJournal = "journal.bin";
 inline constexpr const char* kCheckpoint = "checkpoint.h5";
 inline constexpr const char* kPreviousCheckpoint = "checkpoint.previous.h5";
@@ -29,13 +32,30 @@ bool has_checkpoint(const std::filesystem::path& folder);
 /// Throws InputError if the folder exists and holds anything.
 void require_unused(const std::filesystem::path& folder);
 
+/// Throws InputError if a run would write through a link to another place: if one stands where a
+/// file of a run goes, or `folder`, which lies in `home`, is one itself. `home` may be: the user
+/// named it.
+void require_no_links(const std::filesystem::path& home, const std::filesystem::path& folder);
+
 /// Makes the folder and those on the way to it. Throws InputError if it can't be made.
 void create(const std::filesystem::path& folder);
 /// Removes what a run without a checkpoint left behind.
 void clear(const std::filesystem::path& folder);
 void remove_checkpoints(const std::filesystem::path& folder);
-/// Removes what only a run that goes on has a use for.
+/// Removes what only a run that goes on has a use for, unless it kept versions to go back to.
 void tidy(const std::filesystem::path& folder);
+
+/// The checkpoint that was kept of a round's end, "versions/round-20.h5" for 20 complete rounds,
+/// within the run's folder.
+std::string version_name(int rounds);
+/// Gives checkpoint.h5 that name as well and returns it. Throws SystemError.
+std::string keep_version(const std::filesystem::path& folder, int rounds);
+/// Where the version of so many rounds is kept. Throws InputError if it is not.
+std::filesystem::path find_version(const std::filesystem::path& folder, int rounds);
+/// Makes a kept version the newest checkpoint. What came after it is no longer there, but for
+/// result.h5, which becomes versions/result-before-ROUNDS.h5. Throws InputError if the version
+/// was not kept, or SystemError.
+void roll_back(const std::filesystem::path& folder, int rounds);
 
 /// The config of the run, or of the runs, in a folder. Throws InputError if there is none.
 std::filesystem::path find_config(const std::filesystem::path& folder);

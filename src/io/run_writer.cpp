@@ -11,6 +11,8 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "base/sha256.hpp"
+#include "fed/packing.hpp"
 #include "files/atomic_file.hpp"
 #include "io/manifest.hpp"
 #include "io/metrics_csv.hpp"
@@ -34,12 +36,13 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
 }  // namespace
 
 RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
-                     Communicator& comm)
+                     Communicator& comm, Simulation& simulation)
     : folder_(std::move(folder)),
       description_(std::move(description)),
       network_(network),
       layout_(network.layout()),
-      comm_(comm) {
+      comm_(comm),
+      simulation_(simulation) {
   agree(comm_, [&] {
     if (comm_.is_root()) create_folder();
   });
@@ -51,11 +54,12 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
       description_(std::move(description)),
       network_(network),
       layout_(network.layout()),
-      comm_(comm) {
+      comm_(comm),
+      simulation_(simulation) {
   std::vector<std::string> damages;
   rounds_done_ = kNothing;
   for (const fs::path& checkpoint : find_checkpoints()) {
-    const auto damage = try_restore(checkpoint, simulation, accept);
+    const auto damage = try_restore(checkpoint, accept);
     if (damage.empty() && !damages.empty())
       note_ =
           fmt::format("warning: went back to {}, because {}", checkpoint.string(), damages.front());
@@ -100,8 +104,7 @@ std::string find_damage(Communicator& comm, const std::function<void()>& read) {
 }  // namespace
 
 /// Collective. Returns what is wrong with the file; throws if this run may not go on from it.
-std::string RunWriter::try_restore(const fs::path& checkpoint, Simulation& simulation,
-                                   const Accept& accept) {
+std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& accept) {
   std::optional<Checkpoint> stored;
   if (auto damage = find_damage(comm_, [&] { stored.emplace(checkpoint); }); !damage.empty())
     return damage;
@@ -115,14 +118,17 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, Simulation& simul
           checkpoint.string()));
   });
   rounds_done_ = header.rounds;
+  restored_ = header.audit;
   return find_damage(comm_, [&] {
     entries_.clear();
-    if (comm_.is_root()) journal_.emplace(folder_ / kJournal, header.journal, entries_);
-    stored->restore(simulation);
+    const JournalBounds bounds{simulation_.clients(), layout_.tensors().size()};
+    if (comm_.is_root()) journal_.emplace(folder_ / kJournal, header.journal, bounds, entries_);
+    stored->restore(simulation_);
   });
 }
 
 void RunWriter::take_up_folder() {
+  audit_.emplace(folder_ / kAudit, description_.config, restored_, rounds_done_);
   std::string metrics = kMetricsHeader;
   for (const JournalEntry& entry : entries_) {
     metrics += metrics_row(layout_, entry.round, entry.seconds);
@@ -142,6 +148,7 @@ void RunWriter::create_folder() {
     replace_file(folder_ / kConfig, description_.config);
     replace_file(folder_ / kManifest, description_.manifest);
     journal_.emplace(folder_ / kJournal);
+    audit_.emplace(folder_ / kAudit, description_.config, packed_model());
   } catch (
       const SystemError& failure) {  // nothing is lost yet: the user has to choose a better place
     throw InputError(failure.what());
@@ -157,47 +164,67 @@ void RunWriter::add(const RoundRecord& round, double seconds) {
   if (!comm_.is_root()) return;
   entries_.push_back({round, seconds});
   journal_->add(entries_.back());
+  audit_->add_round(round, packed_model());
   metrics_ << metrics_row(layout_, round, seconds) << std::flush;
   if (!metrics_.good())
     throw SystemError(fmt::format("{}: cannot write it: is the disk full, or gone?",
                                   (folder_ / kMetrics).string()));
 }
 
-void RunWriter::checkpoint(Simulation& simulation) {
+std::vector<float> RunWriter::packed_model() const {
+  return pack_model(layout_, simulation_.global_model());
+}
+
+void RunWriter::checkpoint(bool keep) {
   CheckpointHeader header{.rounds = rounds_done_,
                           .config = description_.config,
                           .data_hash = description_.data_hash,
-                          .journal = {}};
+                          .journal = {},
+                          .audit = {}};
   agree(comm_, [&] {
-    if (comm_.is_root()) header.journal = journal_->sync();
+    if (!comm_.is_root()) return;
+    header.journal = journal_->sync();
+    audit_->sync();
+    header.audit = audit_->position();
   });
-  write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation, comm_);
+  write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation_,
+                   comm_);
+  if (!keep) return;
+  agree(comm_, [&] {
+    if (comm_.is_root()) audit_->add_kept(rounds_done_, keep_version(folder_, rounds_done_));
+  });
 }
 
-void RunWriter::finish(Simulation& simulation, const Dataset& data, const Partition& partition) {
+void RunWriter::finish(const Dataset& data, const Partition& partition) {
   std::optional<ResultFile> file;
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
     file.emplace(folder_ / kResult);
-    write_parts(*file, simulation, data, partition);
+    write_parts(*file, data, partition);
   });
   ResultFile* target = file ? &*file : nullptr;
-  if (description_.masks) agree(comm_, [&] { collect_masks(target, simulation); });
-  if (description_.client_models) agree(comm_, [&] { collect_models(target, simulation); });
-  if (description_.cross) agree(comm_, [&] { collect_cross(target, simulation); });
-  agree(comm_, [&] { collect_new_clients(target, simulation); });
+  if (description_.masks) agree(comm_, [&] { collect_masks(target); });
+  if (description_.client_models) agree(comm_, [&] { collect_models(target); });
+  if (description_.cross) agree(comm_, [&] { collect_cross(target); });
+  agree(comm_, [&] { collect_new_clients(target); });
   agree(comm_, [&] {
-    if (!comm_.is_root()) return;
-    const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
-    const PhaseSeconds tail = simulation.clock().take();  // since the last round was measured
-    replace_file(folder_ / kManifest,
-                 complete_manifest(description_.manifest, seconds_before_ + now.count(),
-                                   std::accumulate(tail.begin(), tail.end(), 0.0)));
-    file->commit();  // last: what has a result is finished
+    if (comm_.is_root()) seal(*file);
   });
 }
 
-void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Dataset& data,
+void RunWriter::seal(ResultFile& file) {
+  const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
+  const PhaseSeconds tail = simulation_.clock().take();  // since the last round was measured
+  replace_file(folder_ / kManifest,
+               complete_manifest(description_.manifest, seconds_before_ + now.count(),
+                                 std::accumulate(tail.begin(), tail.end(), 0.0)));
+  const std::string result = hex(file.close());
+  audit_->add_finish(rounds_done_, result, hex(sha256_of_file(folder_ / kMetrics)));
+  audit_->sync();
+  file.commit();  // last: what has a result is finished
+}
+
+void RunWriter::write_parts(ResultFile& file, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
   std::vector<RoundRecord> rounds;
@@ -207,19 +234,18 @@ void RunWriter::write_parts(ResultFile& file, Simulation& simulation, const Data
   file.write_summary(rounds, partition);
   if (description_.target > 0) file.write_cost(cost_to_target(rounds, description_.target));
   file.write_layout(layout_);
-  const auto model = simulation.global_model();
+  const auto model = simulation_.global_model();
   file.write_model(layout_, std::span<const float>(model));
   file.write_clients(partition, data);
   file.write_provenance(description_.manifest);
-  file.write_timings(rounds, simulation.rank_of_client());
+  file.write_timings(rounds, simulation_.rank_of_client());
 }
 
 /// One row at a time, in client order: its client's rank sends it, the root writes it. If the root
 /// cannot write, it still takes what the others send, so that none of them waits for ever.
-void RunWriter::collect_rows(ResultFile* file, Simulation& simulation,
-                             const std::function<void(ResultFile&)>& begin,
+void RunWriter::collect_rows(ResultFile* file, const std::function<void(ResultFile&)>& begin,
                              const RowOfClient& own) const {
-  const auto& rank_of = simulation.rank_of_client();
+  const auto& rank_of = simulation_.rank_of_client();
   std::exception_ptr failure;
   const auto guarded = [&](const auto& write) {
     if (failure) return;
@@ -243,34 +269,33 @@ void RunWriter::collect_rows(ResultFile* file, Simulation& simulation,
   if (failure) std::rethrow_exception(failure);
 }
 
-void RunWriter::collect_masks(ResultFile* file, Simulation& simulation) const {
+void RunWriter::collect_masks(ResultFile* file) const {
   collect_rows(
-      file, simulation,
-      [&](ResultFile& target) { target.begin_masks(layout_, simulation.rank_of_client().size()); },
+      file,
+      [&](ResultFile& target) { target.begin_masks(layout_, simulation_.rank_of_client().size()); },
       [&](int client) {
-        const MaskPtr mask = simulation.mask(client);
+        const MaskPtr mask = simulation_.mask(client);
         return mask ? to_bytes(pack_mask(layout_, mask->words())) : std::vector<std::byte>();
       });
 }
 
-void RunWriter::collect_models(ResultFile* file, Simulation& simulation) const {
+void RunWriter::collect_models(ResultFile* file) const {
   collect_rows(
-      file, simulation,
+      file,
       [&](ResultFile& target) {
-        target.begin_client_models(layout_, simulation.rank_of_client().size());
+        target.begin_client_models(layout_, simulation_.rank_of_client().size());
       },
-      [&](int client) { return to_bytes(pack_model(layout_, simulation.client_model(client))); });
+      [&](int client) { return to_bytes(pack_model(layout_, simulation_.client_model(client))); });
 }
 
-void RunWriter::collect_cross(ResultFile* file, Simulation& simulation) const {
+void RunWriter::collect_cross(ResultFile* file) const {
   collect_rows(
-      file, simulation,
-      [&](ResultFile& target) { target.begin_cross(simulation.rank_of_client().size()); },
-      [&](int client) { return to_bytes(simulation.cross_accuracy(client)); });
+      file, [&](ResultFile& target) { target.begin_cross(simulation_.rank_of_client().size()); },
+      [&](int client) { return to_bytes(simulation_.cross_accuracy(client)); });
 }
 
-void RunWriter::collect_new_clients(ResultFile* file, Simulation& simulation) const {
-  const auto records = gather_new_clients(comm_, simulation.new_clients());
+void RunWriter::collect_new_clients(ResultFile* file) const {
+  const auto records = gather_new_clients(comm_, simulation_.new_clients());
   if (file != nullptr && !records.empty()) file->write_new_clients(records);
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/pulse.hpp"
 
 namespace fedselect {
 
@@ -64,6 +65,7 @@ void SharedFile::open(const std::function<void(hdf5::File&)>& write_own) {
 }
 
 void SharedFile::Rows::append_bytes(std::span<const std::byte> bytes) {
+  pulse::beat();
   pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   if (pending_.size() >= kPendingBytes) flush();
 }

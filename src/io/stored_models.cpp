@@ -4,15 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <optional>
-#include <set>
 #include <string_view>
 #include <system_error>
 
 #include "base/error.hpp"
 #include "files/hdf5_reader.hpp"
+#include "io/run_folder.hpp"
+#include "io/stored_layout.hpp"
 
 namespace fedselect {
 
@@ -26,13 +25,6 @@ constexpr std::string_view kRunningMean = "running_mean";
 constexpr const char* kClientModels = "/client_models/values";
 constexpr const char* kMasks = "/masks/bits";
 constexpr const char* kRemedy = "name the folder of a finished run of fedselect, or run it again";
-
-/// A tensor as /layout tells of it.
-struct Place {
-  std::string name;
-  hdf5::Shape shape;
-  std::size_t size = 1;
-};
 
 /// The folders in `run` that hold results, for a message; empty if there are none.
 std::string runs_within(const fs::path& run) {
@@ -60,24 +52,7 @@ fs::path find_result(const fs::path& run) {
                   run.string()));
 }
 
-/// "64,32,5,5"; none if it is anything else, or beyond any model.
-std::optional<hdf5::Shape> parse_shape(std::string_view text) {
-  constexpr hsize_t kMostValues = hsize_t{1} << 40;
-  hdf5::Shape shape;
-  hsize_t values = 1;
-  for (const char *at = text.data(), *const end = at + text.size();;) {
-    hsize_t extent = 0;
-    const auto [next, error] = std::from_chars(at, end, extent);
-    if (error != std::errc{} || extent == 0 || extent > kMostValues / values) return std::nullopt;
-    values *= extent;
-    shape.push_back(extent);
-    if (next == end) return shape;
-    if (*next != ',') return std::nullopt;
-    at = next + 1;
-  }
-}
-
-StoredTensor make_tensor(const Place& place, TensorView::Type type, const void* data,
+StoredTensor make_tensor(const StoredPlace& place, TensorView::Type type, const void* data,
                          std::size_t bytes) {
   StoredTensor tensor{place.name, {place.shape.begin(), place.shape.end()}, type, {}};
   tensor.bytes.resize(bytes);
@@ -85,48 +60,44 @@ StoredTensor make_tensor(const Place& place, TensorView::Type type, const void* 
   return tensor;
 }
 
+/// The tensors of a packed model; with each norm layer's statistics the count of batches that
+/// PyTorch has beside them.
+std::vector<StoredTensor> make_tensors(const StoredLayout& layout, std::span<const float> values) {
+  constexpr std::int64_t kNone = 0;
+  std::vector<StoredTensor> tensors;
+  const float* at = values.data();
+  for (const auto* places : {&layout.parameters, &layout.statistics})
+    for (const StoredPlace& place : *places) {
+      tensors.push_back(
+          make_tensor(place, TensorView::Type::float32, at, place.size * sizeof(float)));
+      at += place.size;
+    }
+  for (const StoredPlace& place : layout.statistics)
+    if (place.name.ends_with(kRunningMean)) {
+      StoredPlace count{place.name.substr(0, place.name.size() - kRunningMean.size()), {}};
+      count.name += kBatchCount;
+      tensors.push_back(make_tensor(count, TensorView::Type::int64, &kNone, sizeof(kNone)));
+    }
+  return tensors;
+}
+
 }  // namespace
 
 struct StoredModels::Parts {
   hdf5::Reader file;
-  std::vector<Place> parameters;
-  std::vector<Place> statistics;
-  std::size_t parameter_count = 0;  ///< d
-  std::size_t value_count = 0;      ///< of parameters and statistics
+  StoredLayout layout;
+  std::size_t parameter_count;  ///< d
+  std::size_t value_count;      ///< of parameters and statistics
 
-  explicit Parts(const fs::path& path) : file(path, kRemedy) {
+  explicit Parts(const fs::path& path)
+      : file(path, kRemedy),
+        layout(read_layout(file)),
+        parameter_count(count_values(layout.parameters)),
+        value_count(parameter_count + count_values(layout.statistics)) {
     const std::int64_t version = file.integer_attribute("version");
     if (version != kVersion)
       file.refuse("attribute version",
                   fmt::format("is {}, where this program reads {}", version, kVersion));
-    parameters = read_places("/layout/name", "/layout/shape");
-    if (file.exists("/layout/statistic_name"))
-      statistics = read_places("/layout/statistic_name", "/layout/statistic_shape");
-    std::set<std::string_view> names;
-    for (const auto* places : {&parameters, &statistics})
-      for (const Place& place : *places) {
-        if (!names.insert(place.name).second)
-          file.refuse("/layout/name", fmt::format("has {} twice", place.name));
-        value_count += place.size;
-        if (places == &parameters) parameter_count += place.size;
-      }
-  }
-
-  std::vector<Place> read_places(const std::string& name_set, const std::string& shape_set) const {
-    const auto names = file.read_texts(name_set);
-    const auto shapes = file.read_texts(shape_set);
-    if (names.size() != shapes.size())
-      file.refuse(shape_set,
-                  fmt::format("has {} entries for {} tensors", shapes.size(), names.size()));
-    std::vector<Place> places;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto shape = parse_shape(shapes[i]);
-      if (!shape) file.refuse(shape_set, fmt::format("has an impossible shape, number {}", i));
-      Place place{names[i], *shape};
-      for (const hsize_t extent : *shape) place.size *= extent;
-      places.push_back(std::move(place));
-    }
-    return places;
   }
 
   /// Row `client` of a data set with so many values a client.
@@ -148,17 +119,6 @@ struct StoredModels::Parts {
       throw InputError(fmt::format("{}: holds no {}: run it again with --set {}=true",
                                    file.path().string(), what, key));
   }
-
-  /// Adds the counts of batches that PyTorch's norm layers have beside their statistics.
-  void add_batch_counts(std::vector<StoredTensor>& tensors) const {
-    constexpr std::int64_t kNone = 0;
-    for (const Place& place : statistics)
-      if (place.name.ends_with(kRunningMean)) {
-        Place count{place.name.substr(0, place.name.size() - kRunningMean.size()), {}};
-        count.name += kBatchCount;
-        tensors.push_back(make_tensor(count, TensorView::Type::int64, &kNone, sizeof(kNone)));
-      }
-  }
 };
 
 StoredModels::StoredModels(const fs::path& run)
@@ -167,33 +127,19 @@ StoredModels::StoredModels(const fs::path& run)
 StoredModels::~StoredModels() = default;
 
 std::vector<StoredTensor> StoredModels::global_model() const {
-  std::vector<StoredTensor> tensors;
-  for (const auto* places : {&parts_->parameters, &parts_->statistics})
-    for (const Place& place : *places) {
-      const std::string name = "/model/" + place.name;
-      if (parts_->file.shape(name) != place.shape)
-        parts_->file.refuse(name, "is not of the shape that /layout says");
-      const auto values = parts_->file.read<float>(name);
-      tensors.push_back(make_tensor(place, TensorView::Type::float32, values.data(),
-                                    values.size() * sizeof(float)));
-    }
-  parts_->add_batch_counts(tensors);
-  return tensors;
+  return make_tensors(parts_->layout, read_result_model(parts_->file, parts_->layout));
 }
 
 std::vector<StoredTensor> StoredModels::client_model(std::int64_t client) const {
   parts_->require_kept(kClientModels, "models of clients", "output.client_models");
-  const auto row = parts_->read_row<float>(kClientModels, client, parts_->value_count);
-  std::vector<StoredTensor> tensors;
-  const float* at = row.data();
-  for (const auto* places : {&parts_->parameters, &parts_->statistics})
-    for (const Place& place : *places) {
-      tensors.push_back(
-          make_tensor(place, TensorView::Type::float32, at, place.size * sizeof(float)));
-      at += place.size;
-    }
-  parts_->add_batch_counts(tensors);
-  return tensors;
+  return make_tensors(parts_->layout,
+                      parts_->read_row<float>(kClientModels, client, parts_->value_count));
+}
+
+std::vector<StoredTensor> kept_global_model(const fs::path& run, int rounds) {
+  const hdf5::Reader file(run_folder::find_version(run, rounds), kRemedy);
+  const StoredLayout layout = read_layout(file);
+  return make_tensors(layout, read_packed_model(file, layout));
 }
 
 std::vector<StoredTensor> StoredModels::mask(std::int64_t client) const {
@@ -202,7 +148,7 @@ std::vector<StoredTensor> StoredModels::mask(std::int64_t client) const {
   const auto row = parts_->read_row<std::uint8_t>(kMasks, client, bytes);
   std::vector<StoredTensor> tensors;
   std::size_t at = 0;
-  for (const Place& place : parts_->parameters) {
+  for (const StoredPlace& place : parts_->layout.parameters) {
     std::vector<std::uint8_t> bits(place.size);
     for (auto& bit : bits) {
       bit = (row[at / kByteBits] >> (at % kByteBits)) & 1;

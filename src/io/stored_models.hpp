@@ -43,4 +43,8 @@ class StoredModels {
   std::unique_ptr<Parts> parts_;  ///< keeps hdf5.h out of this header
 };
 
+/// The global model after so many rounds, as StoredModels::global_model() has the last one, from
+/// the version that the run kept of it (checkpoint.keep_every). Throws InputError likewise.
+std::vector<StoredTensor> kept_global_model(const std::filesystem::path& run, int rounds);
+
 }  // namespace fedselect

@@ -15,7 +15,7 @@ import unittest
 
 FEDSELECT, MPIRUN = sys.argv[1:3]
 SIDE, CLASSES = 8, 4
-RUN_FILES = ["config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]
+RUN_FILES = ["audit.jsonl", "config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]
 
 CONFIG = """name = "tiny"
 seed = 3

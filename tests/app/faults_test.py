@@ -140,6 +140,26 @@ class Faults(unittest.TestCase):
         self.assertAlmostEqual(np.linalg.norm(short), 1e-3, delta=2e-6)
         self.assertGreater(single @ short / np.linalg.norm(single) / np.linalg.norm(short), 0.9999)
 
+    def test_robust_merges(self):
+        """Against the models of single clients: what a round comes to when all others are absent."""
+        uploads = []
+        for client in range(6):
+            others = "".join(f"{other},0,1\n" for other in range(6) if other != client)
+            (self.home / "away.csv").write_text("client,first,end\n" + others)
+            uploads.append(self.model("faults.unavailable=away.csv"))
+        ranked = np.sort(uploads, axis=0)
+        near = lambda found, expected: np.testing.assert_allclose(found, expected, atol=1e-7)  # noqa: E731
+        near(self.model(), ranked.mean(axis=0))
+        near(self.model("server.merge=median"), (ranked[2] + ranked[3]) / 2)
+        near(self.model("server.merge=trimmed-mean"), ranked.mean(axis=0))   # floor(0.1 * 6) = 0
+        near(self.model("server.merge=trimmed-mean", "server.trim=0.2"), ranked[1:5].mean(axis=0))
+        # One attacker of six can't move the median out of what the others sent.
+        attack = ("faults.byzantine=0.2", "faults.attack=scaled", "faults.attack_scale=300.0")
+        honest = [self.model("server.merge=median", *attack, f"seed={seed}") for seed in (5, 6, 7)]
+        self.assertTrue(all(np.abs(model).max() < 2 for model in honest))
+        self.assertGreater(max(np.abs(self.model(*attack, f"seed={seed}")).max() for seed in (5, 6, 7)), 2)
+        self.assertIn("trim", self.ask("server.trim=0.2").stderr)
+
     def shape(self):
         return self.result()["model/fc.weight"].shape
 

@@ -89,6 +89,21 @@ TEST(Communicator, GathersOnTheRootInRankOrder) {
     EXPECT_EQ(all[static_cast<std::size_t>(rank)], marked_bytes(size_of(rank), rank));
 }
 
+TEST(Communicator, ExchangesBetweenAllRanks) {
+  const auto size_of = [](int from, int to) {
+    return static_cast<std::size_t>((from * 7 + to * 3) % 5) * 1001;
+  };
+  const int me = world().rank();
+  std::vector<std::vector<std::byte>> to;
+  for (int rank = 0; rank < world().size(); ++rank)
+    to.push_back(marked_bytes(size_of(me, rank), 10 * me + rank));
+  const auto from = world().exchange(to);
+  ASSERT_EQ(static_cast<int>(from.size()), world().size());
+  for (int rank = 0; rank < world().size(); ++rank)
+    EXPECT_EQ(from[static_cast<std::size_t>(rank)],
+              marked_bytes(size_of(rank, me), 10 * rank + me));
+}
+
 TEST(Communicator, PassesLargeMessages) {
   if (world().size() == 1) GTEST_SKIP() << "one rank has no peer";
   constexpr std::size_t kBytes = (std::size_t{5} << 20U) + 3;

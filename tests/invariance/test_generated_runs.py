@@ -42,7 +42,7 @@ class Case:
 
     def text(self, data):
         draw, pick = self.draw, self.draw.choice
-        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "cnn"])
+        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "cnn", "resnet8"])
         if model == "logistic" and self.needs_layers():
             model = "mlp"
         partition = pick(sorted(PARTITIONS))
@@ -52,12 +52,13 @@ class Case:
         lines = [
             f'name = "generated"\nseed = {draw.randint(1, 10**6)}\nrounds = {self.rounds}',
             f'[data]\npath = "{data}"\nclients = {draw.randint(3, 9)}\npartition = "{partition}"\n{PARTITIONS[partition]}',
-            f'[model]\nname = "{model}"\n' + ("hidden = 10\n" if model == "mlp" else ""),
+            f'[model]\nname = "{model}"\n' + {"mlp": "hidden = 10\n", "resnet8": f'norm = "{pick(["batch", "group"])}"\n'}.get(model, ""),
             f"[train]\npasses = {draw.randint(2, 3)}\nbatch = {pick([3, 8, 32])}\nlr = {pick([0.01, 0.1])}\n{optimizer}"
             f"weight_decay = {pick([0.0, 0.001])}\ngrad_clip = {pick([0.0, 1.0])}\nshuffle = {pick(['true', 'false'])}\n"
             f"warmup = {pick([0, 2])}\n",
             f"[federation]\nparticipation = {pick([0.3, 0.7, 1.0])}\nsampling = \"{pick(['per-round', 'fixed'])}\"\n",
-            "[server]\n" + server + pick(["", "clip_norm = 0.5\n"]),
+            "[server]\n" + server + pick(["", "clip_norm = 0.5\n"])
+            + pick(["", "", 'merge = "median"\n', 'merge = "trimmed-mean"\ntrim = 0.3\n']),
             "[faults]\n" + pick(["", "dropout = 0.3\n"]) + pick(["", "deadline = 1.5\nspeed_spread = 0.5\n"])
             + pick(["", "", 'byzantine = 0.3\nattack = "sign-flip"\n', 'byzantine = 0.3\nattack = "noise"\nattack_scale = 0.1\n']),
             f"[evaluate]\nbatch = {pick([5, 100])}\n",

@@ -114,6 +114,12 @@ TEST_P(MethodCheckpoint, KeepsTheStateOfTheServersOptimizer) {
   compare(yogi, true);
 }
 
+TEST_P(MethodCheckpoint, KeepsUploadsOfARobustMerge) {
+  const ServerConfig median{.merge = Merge::median};
+  if (!GetParam()->make()->conflict({}, median).empty()) GTEST_SKIP() << "refuses it";
+  compare(median, true);
+}
+
 std::vector<const Method*> all_methods() {
   std::vector<const Method*> all;
   for (const Method& method : methods()) all.push_back(&method);

@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "fed/methods.hpp"
+#include "fed/packing.hpp"
 #include "small_federation.hpp"
 
 namespace fedselect {
@@ -105,10 +106,11 @@ TEST(RunWriter, WritesEveryClientsModel) {
   Federation federation(make_fedper());
   RunDescription description = federation.describe();
   description.client_models = true;
-  RunWriter writer(folder.path() / "run", description, federation.network, world());
+  RunWriter writer(folder.path() / "run", description, federation.network, world(),
+                   *federation.simulation);
   for (int t = 0; t < kRounds; ++t)
     writer.add(gather_round(world(), federation.simulation->round(t)), 0.5);
-  writer.finish(*federation.simulation, federation.data, federation.partition);
+  writer.finish(federation.data, federation.partition);
   if (!world().is_root()) return;
   const fs::path file = folder.path() / "run/result.h5";
   const auto models = read<float>(file, "/client_models/values", H5T_NATIVE_FLOAT);
@@ -132,13 +134,13 @@ TEST(RunWriter, KeepsWhatTheRoundsMeasured) {
   const SharedFolder folder;
   Federation federation;
   const fs::path run = folder.path() / "run";
-  RunWriter writer(run, federation.describe(), federation.network, world());
+  RunWriter writer(run, federation.describe(), federation.network, world(), *federation.simulation);
   std::vector<RoundRecord> rounds;
   for (int t = 0; t < kRounds; ++t) {
     rounds.push_back(gather_round(world(), federation.simulation->round(t)));
     writer.add(rounds.back(), 0.25);
   }
-  writer.finish(*federation.simulation, federation.data, federation.partition);
+  writer.finish(federation.data, federation.partition);
   if (!world().is_root()) return;
 
   const auto loss = read<double>(run / "result.h5", "/metrics/loss", H5T_NATIVE_DOUBLE);
@@ -173,7 +175,8 @@ TEST(RunWriter, KeepsWhatTheRoundsMeasured) {
 TEST(RunWriter, WritesARowARound) {
   const SharedFolder folder;
   Federation federation;
-  RunWriter writer(folder.path(), federation.describe(), federation.network, world());
+  RunWriter writer(folder.path(), federation.describe(), federation.network, world(),
+                   *federation.simulation);
   const std::size_t tensors = federation.network.layout().tensors().size();
   RoundRecord round{.round = 3, .evaluated = true, .clients = {}, .density = {}, .ranks = {}};
   round.clients.push_back({.client = 0,
@@ -215,7 +218,8 @@ TEST(RunWriter, RefusesAFolderThatHoldsARun) {
   Federation federation;
   federation.write(folder.path() / "run");
   try {
-    RunWriter again(folder.path() / "run", federation.describe(), federation.network, world());
+    RunWriter again(folder.path() / "run", federation.describe(), federation.network, world(),
+                    *federation.simulation);
     FAIL() << "took it";
   } catch (const InputError& error) {
     EXPECT_NE(std::string(error.what()).find("holds a run already"), std::string::npos);
@@ -224,7 +228,8 @@ TEST(RunWriter, RefusesAFolderThatHoldsARun) {
 
 TEST(RunWriter, RefusesAFolderThatCannotBe) {
   Federation federation;
-  EXPECT_THROW(RunWriter("/dev/null/run", federation.describe(), federation.network, world()),
+  EXPECT_THROW(RunWriter("/dev/null/run", federation.describe(), federation.network, world(),
+                         *federation.simulation),
                InputError);
 }
 
@@ -232,7 +237,7 @@ TEST(RunWriter, LeavesNothingIfTheDiskFills) {
   const SharedFolder folder;
   Federation federation;
   const fs::path run = folder.path() / "run";
-  RunWriter writer(run, federation.describe(), federation.network, world());
+  RunWriter writer(run, federation.describe(), federation.network, world(), *federation.simulation);
   for (int t = 0; t < kRounds; ++t)
     writer.add(gather_round(world(), federation.simulation->round(t)), 0.5);
   for (const rlim_t limit : {rlim_t{0}, rlim_t{1000}, rlim_t{6000}, rlim_t{12000}}) {
@@ -242,7 +247,7 @@ TEST(RunWriter, LeavesNothingIfTheDiskFills) {
     const auto handler = std::signal(SIGXFSZ, SIG_IGN);
     if (world().is_root()) setrlimit(RLIMIT_FSIZE, &full);
     try {
-      writer.finish(*federation.simulation, federation.data, federation.partition);
+      writer.finish(federation.data, federation.partition);
       ADD_FAILURE() << "wrote more than " << limit << " bytes";
     } catch (const SystemError& error) {  // on all ranks
       EXPECT_NE(std::string(error.what()).find("result.h5.partial"), std::string::npos)
@@ -255,7 +260,7 @@ TEST(RunWriter, LeavesNothingIfTheDiskFills) {
     EXPECT_FALSE(fs::exists(run / "result.h5.partial"));
     world().barrier();
   }
-  writer.finish(*federation.simulation, federation.data, federation.partition);  // space again
+  writer.finish(federation.data, federation.partition);  // space again
   EXPECT_TRUE(fs::exists(run / "result.h5"));
   world().barrier();
 }

@@ -93,9 +93,9 @@ struct Federation {
   }
 
   void write(const fs::path& folder) {
-    RunWriter writer(folder, describe(), network, world());
+    RunWriter writer(folder, describe(), network, world(), *simulation);
     for (int t = 0; t < kRounds; ++t) writer.add(gather_round(world(), simulation->round(t)), 0.5);
-    writer.finish(*simulation, data, partition);
+    writer.finish(data, partition);
   }
 };
 

@@ -333,4 +333,4 @@ def test_the_example_on_the_page_runs(folder, monkeypatch):
 
 def test_nothing_half_written_is_left(folder):
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]
+        "audit.jsonl", "config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]

@@ -24,8 +24,7 @@ beta = 0.6
 min_samples = 6
 
 [model]
-name = "mlp"
-hidden = 12
+{model}
 
 [train]
 passes = 2
@@ -44,13 +43,16 @@ new_client_passes = 1
 [checkpoint]
 every_rounds = 1
 """
+MODEL = 'name = "mlp"\nhidden = 12'
 EXTRA = {"fedselect": "growth_every = 1\ngrowth_first = 0\n"}
 NEEDS_NORM = ("fedbn",)
 
 
 def write_config(folder, methods=None):
-    """The experiment with these methods, all that its network allows unless named."""
-    text = CONFIG.format(data=make_idx(folder / "data"))
+    """The experiment with these methods, all that its network allows unless named; with one that needs norm layers on a
+    network that has some."""
+    model = 'name = "resnet8"' if set(methods or ()) & set(NEEDS_NORM) else MODEL
+    text = CONFIG.format(data=make_idx(folder / "data"), model=model)
     for name in methods or (n for n in method_names() if n not in NEEDS_NORM):
         text += f'\n[[method]]\nname = "{name}"\n{EXTRA.get(name, "")}'
         if "weighting" in ask("methods", name):
@@ -81,6 +83,6 @@ def differences(expected, found):
         if metrics_of(result.parent) != metrics_of(other):
             problems.append(f"{name}: metrics.csv differs")
         left = sorted(path.name for path in other.iterdir())
-        if left != ["config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]:
+        if left != ["audit.jsonl", "config.toml", "log.txt", "manifest.json", "metrics.csv", "result.h5"]:
             problems.append(f"{name}: the folder holds {left}")
     return problems

@@ -1,14 +1,12 @@
 #!/usr/bin/python3
-"""kill_and_resume.py [--kills N] [--seed S]: runs an experiment of all methods, kills the whole job with SIGKILL at random
+"""kill_and_resume.py [--kills N] [--seed S] [--methods NAME...]: runs an experiment of all methods, kills the whole job with SIGKILL at random
 instants, goes on with a random number of ranks each time, and compares all files with those of an unbroken run; again
 and again until N kills are done. Exits with 1 at the first difference. Needs FEDSELECT_PROGRAM, the built program.
 """
 
 import argparse
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,39 +14,11 @@ import time
 from pathlib import Path
 
 import experiment
-from program import MPIRUN, program, run
+from job import kill_all, start
+from program import run
 
 MOST_RANKS = 4
 LIMIT_SECONDS = 100
-
-
-def family(root):
-    """A process and all that descend from it."""
-    children = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:  # it ended
-            continue
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found = [root]
-    for process in found:
-        found += children.get(process, [])
-    return found
-
-
-def kill_all(root):
-    """SIGKILL to a whole job; the launcher last, so that it starts nothing in between."""
-    for process in reversed(family(root)):
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-
-def start(arguments, ranks):
-    command = [str(MPIRUN), str(ranks), program(), *map(str, arguments), "--quiet"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run_until_killed(arguments, ranks, seconds):
@@ -111,9 +81,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--methods", nargs="+", help="all but fedbn, which needs another network, unless named")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kill_and_resume(Path(folder), options.kills, options.seed)
+        kill_and_resume(Path(folder), options.kills, options.seed, options.methods)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
-from kill_and_resume import family, kill_and_resume, start  # noqa: E402
-from program import program, run  # noqa: E402
+from job import ranks_of, start, wait_until  # noqa: E402
+from kill_and_resume import kill_and_resume  # noqa: E402
+from program import run  # noqa: E402
 
 STOPPED = 75   # exit code
 
@@ -26,25 +26,6 @@ def unbroken(tmp_path_factory):
     config = experiment.write_config(folder, ["fedselect", "scaffold", "fedpac"])
     run("run", config, "--out", folder, "--quiet")
     return config, folder / "resume"
-
-
-def ranks_of(job):
-    """The processes of a job that run the program."""
-    names = {}
-    for process in family(job.pid):
-        try:
-            names[process] = Path(f"/proc/{process}/cmdline").read_text().split("\0")[0]
-        except OSError:
-            continue
-    return [process for process, name in names.items() if name == program()]
-
-
-def wait_until(condition, job):
-    """Polls until the condition holds, the job ended, or a minute is over; what the condition was."""
-    until = time.monotonic() + 60
-    while not (found := condition()) and job.poll() is None and time.monotonic() < until:
-        time.sleep(0.001)
-    return found
 
 
 def stop(arguments, ranks, number, home):
@@ -195,3 +176,21 @@ def test_refuse_to_start_where_a_run_is(refuse):
     done = run("run", refuse.config, "--out", refuse.home.parent, check=False)
     assert done.returncode == 2
     assert "--resume" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["log.txt", "metrics.csv.partial", "checkpoint.h5.partial", "journal.bin", "versions"])
+def test_refuse_links_that_lead_out_of_the_folder(refuse, tmp_path, name):
+    outside = tmp_path / "outside"
+    link = refuse.home / name
+    if name == "versions":
+        outside.mkdir()
+    elif link.exists():
+        link.rename(outside)
+    else:
+        outside.write_text("mine")
+    before = outside.is_file() and outside.read_bytes()
+    link.symlink_to(outside)
+    done = refuse.resume("--set", "rounds=7", "--allow-change", "rounds")
+    assert done.returncode == 2
+    assert f"{link}: is a link" in done.stderr
+    assert (outside.is_file() and outside.read_bytes()) == before

@@ -15,10 +15,10 @@ def program():
     return os.environ["FEDSELECT_PROGRAM"]
 
 
-def run(*arguments, ranks=1, check=True):
+def run(*arguments, ranks=1, check=True, seconds=TIMEOUT_SECONDS):
     """Runs the program on so many ranks and returns what subprocess.run does."""
     command = [str(MPIRUN), str(ranks), program(), *map(str, arguments)]
-    return finish(command, check)
+    return finish(command, check, seconds)
 
 
 def ask(*arguments):
@@ -26,9 +26,9 @@ def ask(*arguments):
     return finish([program(), *map(str, arguments)], True).stdout
 
 
-def finish(command, check):
+def finish(command, check, seconds=TIMEOUT_SECONDS):
     environment = os.environ | (ALONE if command[0] == program() else {})
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
     assert not check or done.returncode == 0, (
         f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     )

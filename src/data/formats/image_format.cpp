@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/pulse.hpp"
 #include "data/formats/formats.hpp"
 #include "data/formats/groups.hpp"
 #include "data/image_file.hpp"
@@ -127,6 +128,7 @@ class ImageFormat final : public DatasetReader {
   void read_pixels(PartKind part, std::span<std::byte> pixels) override {
     auto out = pixels.begin();
     for (const auto& file : files(part)) {
+      pulse::beat();
       auto picture = read_image_file(file.path);
       if (resizes_)
         picture = resample(picture, header_.image.height, header_.image.width, Filter::triangle);

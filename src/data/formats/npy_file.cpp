@@ -44,14 +44,15 @@ std::int64_t load(const std::byte* from) {
   return static_cast<std::int64_t>(value);
 }
 
-std::int64_t load(std::string_view type, const std::byte* from) {
-  if (type == "|u1") return load<std::uint8_t>(from);
-  if (type == "|i1") return load<std::int8_t>(from);
-  if (type == "<u2") return load<std::uint16_t>(from);
-  if (type == "<i2") return load<std::int16_t>(from);
-  if (type == "<u4") return load<std::uint32_t>(from);
-  if (type == "<i4") return load<std::int32_t>(from);
-  if (type == "<u8") return load<std::uint64_t>(from);
+/// `kind`: NumPy's code without the order of bytes.
+std::int64_t load(std::string_view kind, const std::byte* from) {
+  if (kind == "u1") return load<std::uint8_t>(from);
+  if (kind == "i1") return load<std::int8_t>(from);
+  if (kind == "u2") return load<std::uint16_t>(from);
+  if (kind == "i2") return load<std::int16_t>(from);
+  if (kind == "u4") return load<std::uint32_t>(from);
+  if (kind == "i4") return load<std::int32_t>(from);
+  if (kind == "u8") return load<std::uint64_t>(from);
   return load<std::int64_t>(from);
 }
 
@@ -120,13 +121,14 @@ void NpyFile::read_bytes(std::size_t first, std::span<std::byte> values) {
 }
 
 void NpyFile::read_integers(std::span<std::int32_t> values) {
-  if (type_[1] == 'f' || type_[0] == '>')
+  if (type_[1] == 'f' || (type_[0] != '<' && value_bytes_ > 1))
     refuse("holds no whole numbers, least significant byte first",
            fmt::format("its type is '{}'", type_));
+  const std::string_view kind = std::string_view(type_).substr(1);
   std::vector<std::byte> bytes(values.size() * value_bytes_);
   file_.read(begin_, bytes);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto value = load(type_, &bytes[i * value_bytes_]);
+    const auto value = load(kind, &bytes[i * value_bytes_]);
     if (!std::in_range<std::int32_t>(value))
       refuse("holds too large a number", fmt::format("{} at {}", value, i));
     values[i] = static_cast<std::int32_t>(value);

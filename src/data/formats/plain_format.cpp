@@ -26,7 +26,7 @@ class PlainFormat final : public DatasetReader {
       file_.refuse(name(PartKind::test, "images"),
                    "has images of another shape than /train/images");
     for (const auto part : kParts) {
-      header_.samples[static_cast<std::size_t>(part)] = file_.shape(name(part, "images")).front();
+      header_.samples[static_cast<std::size_t>(part)] = file_.rows(name(part, "images"));
       check_list(part, "labels");
     }
     if (file_.exists(kGroupNames)) open_groups();

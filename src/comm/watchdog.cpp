@@ -1,0 +1,101 @@
+#include "comm/watchdog.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "base/pulse.hpp"
+
+namespace fedselect {
+
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+using namespace std::chrono_literals;
+
+constexpr Seconds kBetweenSigns{1};
+
+/// Looks and speaks often enough for the shorter limit.
+Seconds choose_interval(const WatchLimits& limits) {
+  Seconds interval = kBetweenSigns;
+  for (const Seconds limit : {limits.silence, limits.stall})
+    if (limit > 0s) interval = std::min(interval, limit / 4);
+  return interval;
+}
+
+}  // namespace
+
+Watchdog::Watchdog(const WatchLimits& limits, std::unique_ptr<Ring> ring, Alarm alarm)
+    : limits_(limits),
+      ring_(limits.silence > 0s ? std::move(ring) : nullptr),
+      alarm_(std::move(alarm)),
+      heard_(Clock::now()),
+      moved_(heard_),
+      thread_([this] { watch(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Watchdog::watch() {
+  const Seconds interval = choose_interval(limits_);
+  constexpr Seconds kAtTheEnd{0.002};
+  bool said_goodbye = false;
+  auto beats = pulse::beats();
+  auto last = Clock::now();
+  for (bool ends = false; !(ends && (!ring_ || (said_goodbye && before_left_)));) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, ends ? kAtTheEnd : interval, [&] { return ends_ && !ends; });
+      ends = ends_;
+    }
+    const auto now = Clock::now();
+    const bool stood_still = now - last > 2 * interval + 1s;
+    last = now;
+    if (stood_still) heard_ = moved_ = now;
+    const auto before = std::exchange(beats, pulse::beats());
+    if (ends || pulse::waits() || beats != before) moved_ = now;
+    try {
+      if (ring_ && !said_goodbye)
+        said_goodbye = ring_->send(ends ? Ring::Sign::leaves : Ring::Sign::alive) && ends;
+      listen(now);
+    } catch (const std::exception& error) {
+      return alarm_(fmt::format("the watchdog can't speak to other ranks: {}", error.what()));
+    }
+    if (const std::string fault = find_fault(now); !fault.empty()) return alarm_(fault);
+  }
+}
+
+void Watchdog::listen(Clock::time_point now) {
+  if (!ring_) return;
+  while (const auto sign = ring_->receive()) {
+    heard_ = now;
+    before_left_ = before_left_ || *sign == Ring::Sign::leaves;
+  }
+}
+
+/// Empty: none.
+std::string Watchdog::find_fault(Clock::time_point now) const {
+  if (ring_ && !before_left_ && now - heard_ > limits_.silence)
+    return fmt::format(
+        "{} gave no sign of life for {:.3g} s: its process is stopped or its node is lost, so the "
+        "job ends; fedselect run --resume goes on from the last checkpoint (--silence-limit sets "
+        "the time)",
+        ring_->before(), Seconds(now - heard_).count());
+  if (limits_.stall > 0s && now - moved_ > limits_.stall)
+    return fmt::format(
+        "the work of this rank stands still for {:.3g} s: a file system or a device does not "
+        "answer, or one step takes that long, so the job ends; fedselect run --resume goes on from "
+        "the last checkpoint (--stall-limit sets the time)",
+        Seconds(now - moved_).count());
+  return {};
+}
+
+}  // namespace fedselect

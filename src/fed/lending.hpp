@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "comm/communicator.hpp"
+
+namespace fedselect {
+
+/// A client that another rank than its host trains in a round.
+struct Loan {
+  int client = 0;
+  int host = 0;
+  int guest = 0;
+};
+
+/// Which clients of a round to lend, so that no rank has much more to do than the others, and few
+/// states travel: from the busiest rank to the idlest one while that helps, until the busiest is
+/// within 5 % of the mean. `clients`: to be trained, on all ranks; `work` and `host_of`: of every
+/// client of the federation. The same on every rank.
+std::vector<Loan> choose_loans(std::span<const int> clients, std::span<const double> work,
+                               std::span<const int> host_of, int ranks);
+
+/// Bytes that belong to a client.
+struct Parcel {
+  int client = 0;
+  std::vector<std::byte> bytes;
+};
+
+/// Collective: to[r] goes to rank r; returns what arrived here.
+std::vector<Parcel> deliver(Communicator& comm, const std::vector<std::vector<Parcel>>& to);
+
+}  // namespace fedselect

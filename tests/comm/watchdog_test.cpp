@@ -1,0 +1,121 @@
+#include "comm/watchdog.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <future>
+
+#include "base/pulse.hpp"
+
+namespace fedselect {
+namespace {
+
+using namespace std::chrono_literals;
+using Seconds = std::chrono::duration<double>;
+
+/// What two ranks have said to each other and not heard yet.
+struct Lines {
+  std::mutex mutex;
+  std::array<std::deque<Ring::Sign>, 2> to;
+};
+
+/// A ring of two ranks in one process.
+class PairedRing final : public Ring {
+ public:
+  PairedRing(Lines& lines, std::size_t rank) : lines_(lines), rank_(rank) {}
+  bool send(Sign sign) override {
+    const std::lock_guard lock(lines_.mutex);
+    lines_.to[1 - rank_].push_back(sign);
+    return true;
+  }
+  std::optional<Sign> receive() override {
+    const std::lock_guard lock(lines_.mutex);
+    auto& mine = lines_.to[rank_];
+    if (mine.empty()) return std::nullopt;
+    const Sign sign = mine.front();
+    mine.pop_front();
+    return sign;
+  }
+  std::string before() const override { return "rank 7"; }
+
+ private:
+  Lines& lines_;
+  std::size_t rank_;
+};
+
+/// Keeps the first alarm.
+struct Ear {
+  std::promise<std::string> heard;
+  std::atomic<int> count{0};
+
+  Watchdog::Alarm alarm() {
+    return [this](const std::string& what) {
+      if (count++ == 0) heard.set_value(what);
+    };
+  }
+  /// Empty after a minute.
+  std::string wait() {
+    auto future = heard.get_future();
+    return future.wait_for(60s) == std::future_status::ready ? future.get() : "";
+  }
+};
+
+TEST(Watchdog, IsQuietWhileRanksSpeakAndTheirWorkMoves) {
+  Lines lines;
+  Ear ear;
+  {
+    const WatchLimits limits{.silence = Seconds(0.8), .stall = Seconds(0.8)};
+    const Watchdog first(limits, std::make_unique<PairedRing>(lines, 0), ear.alarm());
+    const Watchdog second(limits, std::make_unique<PairedRing>(lines, 1), ear.alarm());
+    const auto end = std::chrono::steady_clock::now() + 2s;
+    while (std::chrono::steady_clock::now() < end) {
+      pulse::beat();
+      std::this_thread::sleep_for(1ms);
+    }
+    // The second one ends first, but waits until it hears that the first one leaves.
+    lines.mutex.lock();
+    lines.to[1].push_back(Ring::Sign::leaves);
+    lines.mutex.unlock();
+  }
+  EXPECT_EQ(ear.count, 0);
+}
+
+TEST(Watchdog, NamesTheRankBeforeWhenItIsSilent) {
+  Lines lines;
+  Ear ear;
+  lines.to[0].push_back(Ring::Sign::alive);
+  {
+    const Watchdog watchdog({.silence = Seconds(0.2), .stall = Seconds(0)},
+                            std::make_unique<PairedRing>(lines, 0), ear.alarm());
+    EXPECT_NE(ear.wait().find("rank 7 gave no sign of life for 0."), std::string::npos);
+  }
+  EXPECT_EQ(ear.count, 1);
+}
+
+TEST(Watchdog, ARankThatLeftMayBeSilent) {
+  Lines lines;
+  Ear ear;
+  lines.to[0].push_back(Ring::Sign::leaves);
+  {
+    const Watchdog watchdog({.silence = Seconds(0.1), .stall = Seconds(0)},
+                            std::make_unique<PairedRing>(lines, 0), ear.alarm());
+    std::this_thread::sleep_for(500ms);
+  }
+  EXPECT_EQ(ear.count, 0);
+}
+
+TEST(Watchdog, WorkMayWaitForOthersButNotStandStill) {
+  Ear ear;
+  const Watchdog watchdog({.silence = Seconds(1), .stall = Seconds(0.2)}, nullptr, ear.alarm());
+  {
+    const pulse::Waiting waiting;
+    std::this_thread::sleep_for(1s);
+    EXPECT_EQ(ear.count, 0);
+  }
+  EXPECT_NE(ear.wait().find("stands still for 0."), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fedselect

@@ -1,0 +1,87 @@
+#include "fed/lending.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.hpp"
+#include "fed/assignment.hpp"
+#include "mpi_main.hpp"
+
+namespace fedselect {
+namespace {
+
+using testing::world;
+
+std::vector<double> loads_after(const std::vector<Loan>& loans, const std::vector<int>& clients,
+                                const std::vector<double>& work, std::vector<int> rank_of,
+                                int ranks) {
+  for (const Loan& loan : loans) rank_of[static_cast<std::size_t>(loan.client)] = loan.guest;
+  std::vector<double> loads(static_cast<std::size_t>(ranks));
+  for (const int client : clients)
+    loads[static_cast<std::size_t>(rank_of[static_cast<std::size_t>(client)])] +=
+        work[static_cast<std::size_t>(client)];
+  return loads;
+}
+
+TEST(Lending, MovesAsFewAsItTakes) {
+  // Rank 0 has 8 + 2 + 2, rank 1 nothing of the cohort: the one move of 8 is as good as the two
+  // of 2.
+  const std::vector<double> work{8, 2, 2, 5};
+  const auto loans = choose_loans(std::vector{0, 1, 2}, work, std::vector{0, 0, 0, 1}, 2);
+  const auto loads = loads_after(loans, {0, 1, 2}, work, {0, 0, 0, 1}, 2);
+  EXPECT_EQ(*std::max_element(loads.begin(), loads.end()), 8);
+  for (const Loan& loan : loans) EXPECT_EQ(loan.host, 0);
+  EXPECT_TRUE(choose_loans(std::vector{0, 3}, work, std::vector{0, 0, 0, 0}, 1).empty());
+  EXPECT_TRUE(
+      choose_loans(std::vector{1, 2}, work, std::vector{0, 0, 1, 1}, 2).empty());  // even already
+  EXPECT_TRUE(choose_loans(std::vector{0}, work, std::vector{0, 0, 0, 1}, 2).empty());
+  EXPECT_TRUE(choose_loans({}, work, std::vector{0, 0, 0, 1}, 2).empty());
+}
+
+/// Cohorts of ten clients a rank out of a hundred, sizes log-normal with sigma 1: the busiest rank
+/// is within 10 % of the mean, or of what its longest client takes.
+TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
+  for (const int ranks : {2, 3, 4, 8, 16, 64}) {
+    const auto n = static_cast<std::size_t>(ranks) * 100;
+    std::vector<double> work;
+    RandomStream random(7, Purpose::partition, static_cast<std::uint32_t>(ranks), 0, 0);
+    for (std::size_t k = 0; k < n; ++k) work.push_back(std::ceil(50 * std::exp(random.normal())));
+    const auto host_of = assign_shards(work, ranks);
+    for (int t = 0; t < 20; ++t) {
+      const auto cohort = draw_cohort({.participation = 0.1}, 3, n, t);
+      const auto loans = choose_loans(cohort, work, host_of, ranks);
+      const auto loads = loads_after(loans, cohort, work, host_of, ranks);
+      const double mean =
+          std::accumulate(loads.begin(), loads.end(), 0.0) / static_cast<double>(ranks);
+      double longest = 0;
+      for (const int client : cohort)
+        longest = std::max(longest, work[static_cast<std::size_t>(client)]);
+      EXPECT_LE(*std::max_element(loads.begin(), loads.end()), std::max(1.1 * mean, longest))
+          << ranks << " ranks, round " << t;
+      EXPECT_LT(loans.size(), cohort.size() / 2);
+    }
+  }
+}
+
+TEST(Lending, ParcelsArriveWhereTheyAreSent) {
+  std::vector<std::vector<Parcel>> to(static_cast<std::size_t>(world().size()));
+  for (int rank = 0; rank < world().size(); ++rank)
+    for (int i = 0; i < rank; ++i)
+      to[static_cast<std::size_t>(rank)].push_back(
+          {100 * world().rank() + i,
+           std::vector<std::byte>(static_cast<std::size_t>(i), std::byte{7})});
+  const auto arrived = deliver(world(), to);
+  ASSERT_EQ(arrived.size(), static_cast<std::size_t>(world().size() * world().rank()));
+  for (std::size_t at = 0; at < arrived.size(); ++at) {
+    const auto from = static_cast<int>(at) / world().rank();
+    const auto i = static_cast<int>(at) % world().rank();
+    EXPECT_EQ(arrived[at].client, 100 * from + i);
+    EXPECT_EQ(arrived[at].bytes, std::vector<std::byte>(static_cast<std::size_t>(i), std::byte{7}));
+  }
+}
+
+}  // namespace
+}  // namespace fedselect

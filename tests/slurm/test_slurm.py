@@ -1,0 +1,210 @@
+"""The job files in a real Slurm: runs, arrays, chains and series finish with the right bits, and what ends a job early
+(a time limit, a node that fails, the user) costs no result. ctest sets FEDSELECT_PROGRAM."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import h5py
+import pytest
+from experiment import differences
+from program import program, run
+from slurm_cluster import wait_until
+
+JOBS = Path(__file__).parent.parent.parent / "jobs"
+STOPPED = "75:0"     # exit code of a run that a signal stopped in order, as Slurm shows it
+
+
+class Desk:
+    """A folder from which jobs are submitted."""
+
+    def __init__(self, cluster, folder, config):
+        self.cluster, self.folder, self.config = cluster, folder, config
+        self.home = folder / "runs" / "resume"
+
+    def submit(self, kind, *arguments):
+        """The numbers of the jobs of one jobs/submit."""
+        said = self.cluster.command(JOBS / "submit", kind, self.config, *arguments, cwd=self.folder)
+        return re.findall(r"^job (\d+): ", said, re.MULTILINE)
+
+    def sbatch(self, *arguments):
+        """As by hand, from a folder that holds no jobs/."""
+        return self.cluster.command("sbatch", "--parsable", f"--export=ALL,FEDSELECT_JOBS={JOBS}", *arguments,
+                                    cwd=self.folder).strip()
+
+    def log(self, job):
+        return (self.folder / f"fedselect-{job}.log").read_text()
+
+    def done(self, job, state="COMPLETED", seconds=120):
+        """Waits for a job, which has to end like that; what scontrol shows."""
+        shown = self.cluster.wait_for(job, seconds)
+        assert shown["JobState"] == state, f"{shown}\n{self.log(job)}"
+        return shown
+
+    def rounds(self):
+        """Rounds of the run so far."""
+        metrics = self.home / "metrics.csv"
+        return max(0, metrics.read_text().count("\n") - 1) if metrics.exists() else 0
+
+    def under_way(self, rounds):
+        wait_until(lambda: self.rounds() >= rounds, 60, f"{rounds} rounds")
+
+    def signal_ranks(self, job, number):
+        ranks = [process for process in self.cluster.processes(f"SLURM_JOB_ID={job}")
+                 if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0] == program().encode()]
+        assert len(ranks) == 2
+        for process in ranks:
+            os.kill(process, number)
+
+    def hosts(self, name="resume"):
+        """The ranks of a run by host."""
+        hosts = json.loads((self.folder / "runs" / name / "manifest.json").read_text())["hosts"]
+        return {host["name"]: host["ranks"] for host in hosts}
+
+
+@pytest.fixture
+def desk(cluster, experiments, tmp_path):
+    return Desk(cluster, tmp_path, experiments.config)
+
+
+@pytest.fixture(params=["srun", "mpirun"])
+def launcher(request):
+    return request.param
+
+
+@pytest.fixture
+def machine(desk, launcher):
+    """A machine file of the user's own, for one rank a node."""
+    path = desk.folder / "mine.sh"
+    path.write_text(f"launcher={launcher}\nsrun_options=--mpi=pmix\nranks_per_node=1\nscratch=$PWD\n")
+    return path
+
+
+def test_a_run_on_two_nodes(desk, experiments, launcher, machine):
+    [job] = desk.submit("run", "--nodes", 2, "--machine", machine)
+    desk.done(job)
+    assert f": {launcher} " in desk.log(job)
+    assert f"--continue --scratch {desk.folder}\n" in desk.log(job)
+    assert differences(experiments.result(), desk.home) == []
+    assert desk.hosts() == {"n1": [0], "n2": [1]}
+
+
+def test_array_of_the_lines_of_a_file(desk, experiments):
+    lines = ["--set seed=1", "--set seed=3", "--set 'seed=4'  --name third"]
+    (desk.folder / "lines.txt").write_text("\n".join(lines) + "\n")
+    [job] = desk.submit("array", "lines.txt", "--ranks-per-node", 1)
+    wait_until(lambda: not desk.cluster.command("squeue", "--noheader", f"--job={job}", check=False), 60, "array ends")
+    for number, (seed, name) in enumerate(zip((1, 3, 4), ["config-1", "config-2", "third"]), 1):
+        log = desk.folder / f"fedselect-{job}_{number}.log"
+        assert (desk.folder / "runs" / name / "result.h5").exists(), log.read_text()
+        expected = experiments.result("--set", f"seed={seed}", name=name)
+        assert differences(expected, desk.folder / "runs" / name) == []
+
+
+def test_scaling_strong_and_weak(desk, experiments):
+    jobs = desk.submit("scaling", "--ranks", "1,4", "--ranks-per-node", 2)
+    jobs += desk.submit("scaling", "--ranks", "3", "--clients-per-rank", 2)
+    for job in jobs:
+        desk.done(job)
+    for ranks in (1, 4):
+        name = f"config-strong-{ranks}"
+        assert differences(experiments.result(name=name), desk.folder / "runs" / name) == []
+        assert [len(found) for found in desk.hosts(name).values()] == [min(2, ranks)] * max(1, ranks // 2)
+    with h5py.File(desk.folder / "runs" / "config-weak-3" / "result.h5") as file:
+        assert file["metrics/accuracy"].shape[1] == 6
+
+
+def test_chain_of_a_run_and_its_report(desk):
+    first, second = desk.submit("run", "--ranks-per-node", 2, "--report")
+    assert desk.cluster.show(second)["Dependency"].startswith(f"afterok:{first}")
+    desk.done(first)
+    desk.done(second)
+    assert (desk.home / "report" / "report.html").exists()
+
+
+def test_chain_ends_where_the_run_fails(desk):
+    first, second = desk.submit("run", "--ranks-per-node", 1, "--report", "--", "--set", "train.lr=-1")
+    assert desk.done(first, "FAILED")["ExitCode"] == "2:0"
+    assert "train.lr" in desk.log(first)
+    assert desk.cluster.wait_for(second)["JobState"] == "CANCELLED"
+
+
+def test_time_limit_puts_a_job_back_until_it_is_done(desk, experiments):
+    """The shortest limit that Slurm has, and a warning that comes 5 to 35 s after the start; so long the ranks are halted,
+    as the run would be done before."""
+    lasting = experiments.lasting(4)
+    expected = experiments.result(*lasting)
+    job = desk.sbatch("--time=1", "--signal=B:USR1@25", "--nodes=2", "--ntasks-per-node=1", JOBS / "run.sbatch",
+                      desk.config, *lasting)
+    desk.under_way(12)
+    desk.signal_ranks(job, signal.SIGSTOP)
+    wait_until(lambda: "the time limit is near" in desk.log(job), 60, "a warning")
+    desk.signal_ranks(job, signal.SIGCONT)
+    shown = desk.done(job)
+    assert int(shown["Restarts"]) >= 1, desk.log(job)
+    resumed = json.loads((desk.home / "manifest.json").read_text())["resumed"]
+    assert len(resumed) == int(shown["Restarts"])
+    assert differences(expected, desk.home) == []
+
+
+def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
+    """Slurm puts the job back at once; it goes on from its last checkpoint, elsewhere."""
+    lasting = experiments.lasting(4)
+    expected = experiments.result(*lasting)
+    [job] = desk.submit("run", "--nodes", 2, "--ranks-per-node", 1, "--", *lasting)
+    desk.under_way(12)
+    lost = list(desk.hosts())[1]
+    desk.cluster.command("scontrol", "update", f"NodeName={lost}", "State=DOWN", "Reason=test")
+    try:
+        shown = desk.done(job)
+        assert shown["Restarts"] == "1"
+        assert lost not in desk.cluster.command("scontrol", "show", "hostnames", shown["NodeList"]).split()
+        assert differences(expected, desk.home) == []
+    finally:
+        desk.cluster.command("scontrol", "update", f"NodeName={lost}", "State=RESUME")
+
+
+def finish_elsewhere(desk, lasting):
+    return run("run", desk.config, "--out", desk.home.parent, "--continue", *lasting, ranks=2).stderr
+
+
+def test_a_cancelled_job_leaves_a_usable_checkpoint(desk, experiments):
+    lasting = experiments.lasting(4)
+    expected = experiments.result(*lasting)
+    [job] = desk.submit("run", "--nodes", 2, "--ranks-per-node", 1, "--", *lasting)
+    desk.under_way(12)
+    desk.cluster.command("scancel", job)
+    shown = desk.done(job, "CANCELLED")
+    assert shown["Restarts"] == "0"
+    assert (desk.home / "checkpoint.h5").exists()
+    finish_elsewhere(desk, lasting)
+    assert differences(expected, desk.home) == []
+
+
+def test_a_job_that_is_asked_to_stop_loses_nothing(desk, experiments, machine):
+    lasting = experiments.lasting(4)
+    expected = experiments.result(*lasting)
+    [job] = desk.submit("run", "--nodes", 2, "--machine", machine, "--", *lasting)
+    desk.under_way(12)
+    desk.cluster.command("scancel", "--batch", "--signal=USR2", job)
+    shown = desk.done(job, "FAILED")
+    assert (shown["ExitCode"], shown["Restarts"]) == (STOPPED, "0")
+    rounds = desk.rounds()
+    assert f"goes on after round {rounds}\n" in finish_elsewhere(desk, lasting)
+    assert differences(expected, desk.home) == []
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["run.sbatch", "absent.toml"], "no config absent.toml"),
+    (["run.sbatch"], "usage: sbatch"),
+    (["array.sbatch", "CONFIG", "CONFIG"], "no job array"),
+    (["scaling.sbatch", "sideways", "CONFIG"], "strong, or weak=K"),
+])
+def test_job_files_refuse_by_hand(desk, arguments, said):
+    script, *rest = [str(desk.config) if part == "CONFIG" else part for part in arguments]
+    job = desk.sbatch("--ntasks-per-node=1", JOBS / script, *rest)
+    assert desk.done(job, "FAILED")["ExitCode"] == "2:0"
+    [log] = desk.folder.glob(f"fedselect-{job}*.log")
+    assert said in log.read_text()

@@ -1,0 +1,150 @@
+"""jobs/submit: the sbatch commands it makes, what it refuses, and the machine files that come with it. Needs no Slurm."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+JOBS = Path(__file__).parent.parent.parent / "jobs"
+MACHINES = sorted(path.stem for path in (JOBS / "machines").glob("*.sh"))
+CONFIG = "study.toml"
+FAKE_SBATCH = """#!/bin/sh
+printf '%s\\n' "$*" >> calls.txt
+echo "7$(wc -l < calls.txt);cluster"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / CONFIG).write_text('seed = 1\nname = "first" # the folder\n[data]\nname = "other"\n')
+    (tmp_path / "lines.txt").write_text("--set seed=1\n--set seed=2\n")
+    return tmp_path
+
+
+def submit(folder, *arguments, path=None):
+    environment = os.environ | {"PATH": path or os.environ["PATH"]}
+    return subprocess.run(["/usr/bin/python3", str(JOBS / "submit"), *arguments], cwd=folder, env=environment,
+                          capture_output=True, text=True, timeout=30)
+
+
+def commands(folder, *arguments):
+    """Each command of a dry run as one string, without what is always there."""
+    done = submit(folder, arguments[0], "--dry-run", *arguments[1:])
+    assert done.returncode == 0, done.stderr
+    found = []
+    for line in done.stdout.splitlines():
+        words = shlex.split(line)
+        assert words[:2] == ["sbatch", "--parsable"]
+        assert words[2].startswith(f"--export=ALL,FEDSELECT_JOBS={JOBS},FEDSELECT_MACHINE=")
+        found.append(" ".join(word.replace(f"{JOBS}/", "") for word in words[3:]))
+    return found
+
+
+def test_run(folder):
+    assert commands(folder, "run", CONFIG) == ["--nodes=1 --ntasks-per-node=8 run.sbatch study.toml --out runs"]
+    assert commands(folder, "run", CONFIG, "--nodes", "2", "--ranks-per-node", "4", "--gpus-per-node", "4", "--time", "1-0",
+                    "--account", "a1", "--partition", "long", "--name", "n", "--out", "o", "--", "--set", "seed=2") == [
+        "--time=1-0 --account=a1 --partition=long --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 "
+        "run.sbatch study.toml --name n --out o --set seed=2"]
+
+
+def test_report_follows_the_run(folder):
+    for arguments, run in (([], "runs/first"), (["--name", "n", "--out", "o"], "o/n")):
+        found = commands(folder, "run", CONFIG, "--time", "60", "--report", *arguments)
+        assert len(found) == 2
+        assert found[1] == ("--dependency=afterok:FIRST --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
+                            f"report.sbatch {run}")
+
+
+def test_array(folder):
+    assert commands(folder, "array", CONFIG, "lines.txt", "--out", "o") == [
+        "--nodes=1 --ntasks-per-node=8 --array=1-2 array.sbatch study.toml lines.txt --out o"]
+
+
+def test_scaling(folder):
+    points = [(1, 3), (1, 4), (3, 4)]
+    found = commands(folder, "scaling", CONFIG, "--ranks", "3,4,12", "--ranks-per-node", "4")
+    assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch strong study.toml --out runs" for n, r in points]
+    [weak] = commands(folder, "scaling", CONFIG, "--ranks", "2", "--clients-per-rank", "5")
+    assert weak == "--nodes=1 --ntasks-per-node=2 scaling.sbatch weak=5 study.toml --out runs"
+
+
+def test_a_machine_decides_unless_the_user_does(folder):
+    (folder / "mine.sh").write_text("sbatch_options='--partition=a --exclusive'\nranks_per_node=16\ngpus_per_node=2\n")
+    [found] = commands(folder, "run", CONFIG, "--machine", "./mine.sh", "--partition", "b", "--ranks-per-node", "3")
+    assert found.startswith("--partition=a --exclusive --partition=b --nodes=1 --ntasks-per-node=3 --gpus-per-node=2 ")
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_machine_files_set_what_they_may(folder, machine):
+    assert commands(folder, "run", CONFIG, "--machine", machine)
+    keys = "sbatch_options ranks_per_node gpus_per_node preset launcher srun_options mpirun_options scratch"
+    script = f'before=$(compgen -v); . "$0"; comm -13 <(sort <<<"$before") <(compgen -v | sort); echo "launcher:$launcher"'
+    done = subprocess.run(["bash", "-euc", script, str(JOBS / "machines" / f"{machine}.sh")], capture_output=True, text=True,
+                          timeout=30, env={"PATH": os.environ["PATH"]})
+    assert done.returncode == 0, done.stderr
+    *names, launcher = done.stdout.split()
+    assert {name for name in names if name.islower()} <= {*keys.split(), "before"}
+    assert launcher in ("launcher:srun", "launcher:mpirun", "launcher:auto")
+
+
+def test_sbatch_is_called_as_a_dry_run_says(folder):
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "sbatch").write_text(FAKE_SBATCH)
+    (tools / "sbatch").chmod(0o755)
+    arguments = ["run", CONFIG, "--report"]
+    done = submit(folder, *arguments, path=f"{tools}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["job 71", "job 72"]
+    dry = submit(folder, *arguments, "--dry-run").stdout.replace("FIRST", "71").replace("sbatch --parsable", "--parsable")
+    assert (folder / "calls.txt").read_text() == dry
+    (tools / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n")
+    done = submit(folder, *arguments, path=f"{tools}:{os.environ['PATH']}")
+    assert (done.returncode, done.stderr) == (1, "jobs/submit: sbatch: error: invalid partition specified: x\n")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    ([], "the following arguments are required: run|array|scaling"),
+    (["run"], "required: CONFIG"),
+    (["run", "absent.toml"], "no config absent.toml: it is looked for from"),
+    (["run", CONFIG, "--nodes", "0"], "--nodes: '0' is no whole number above 0"),
+    (["run", CONFIG, "--nodes", "1-4"], "--nodes: '1-4' is no whole number above 0"),
+    (["run", CONFIG, "--time", "soon"], "'soon' is no time: MINUTES"),
+    (["run", CONFIG, "--time", "4"], "4 is too short: a job is warned 2 minutes before its end, give it at least 5"),
+    (["run", CONFIG, "--time", "0:04:59"], "0:04:59 is too short"),
+    (["run", CONFIG, "--machine", "nowhere"], "no machine 'nowhere'"),
+    (["run", CONFIG, "--machine", "./study.toml"], "study.toml is no machine file"),
+    (["run", CONFIG, "--what"], "unrecognized arguments: --what"),
+    (["run", "nameless.toml", "--report"], "nameless.toml has no name"),
+    (["array", CONFIG, "absent.txt"], "no file absent.txt"),
+    (["array", CONFIG, "empty.txt"], "empty.txt is empty"),
+    (["array", CONFIG, "gap.txt"], "gap.txt, line 2 is empty"),
+    (["scaling", CONFIG], "required: --ranks"),
+    (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
+    (["scaling", CONFIG, "--ranks", "4,6", "--ranks-per-node", "4"], "6 ranks don't fill nodes of 4"),
+    (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "unrecognized arguments: --nodes"),
+])
+def test_refusals_are_one_line(folder, arguments, said):
+    (folder / "nameless.toml").write_text('[data]\nname = "other"\n')
+    (folder / "empty.txt").write_text("")
+    (folder / "gap.txt").write_text("--set seed=1\n\n--set seed=2\n")
+    done = submit(folder, *arguments, *(["--dry-run"] if arguments else []))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_no_slurm(folder):
+    (folder / "bash").symlink_to(shutil.which("bash"))
+    done = submit(folder, "run", CONFIG, path=str(folder))
+    assert done.returncode == 2
+    assert "no sbatch on PATH: submit on a login node" in done.stderr
+
+
+def test_times_in_all_forms_of_slurm(folder):
+    for time in ("5", "5:00", "0:05:00", "1-0", "1-0:0", "0-0:5:0", "90"):
+        assert f"--time={time} " in commands(folder, "run", CONFIG, "--time", time)[0]
