@@ -21,6 +21,7 @@ class SelfCommunicator final : public Communicator {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   int node_rank() const override { return 0; }
+  std::unique_ptr<Communicator> split(int /*part*/) override { return make_self_communicator(); }
   void barrier() override {}
   void all_reduce_sum(std::span<std::int64_t> /*values*/) override {}
   void all_reduce_sum(std::span<std::uint32_t> /*values*/) override {}

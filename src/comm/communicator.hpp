@@ -27,9 +27,13 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Number of this rank among those of its node, from 0.
+  /// Number of this rank among all ranks of the job on its node, from 0; a part of the job keeps
+  /// it, so that ranks of several parts choose different devices.
   virtual int node_rank() const = 0;
   bool is_root() const { return rank() == 0; }
+
+  /// Collective: the ranks that name the same part (>= 0), in the order of their ranks here.
+  virtual std::unique_ptr<Communicator> split(int part) = 0;
 
   /// Collective: waits for all ranks.
   virtual void barrier() = 0;

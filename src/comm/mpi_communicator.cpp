@@ -85,20 +85,28 @@ class SharedWindow {
 
 class MpiCommunicator final : public Communicator {
  public:
-  /// Borrows `comm`; owns the node communicator that it splits off.
-  explicit MpiCommunicator(MPI_Comm comm) : comm_(comm) {
-    FEDSELECT_CHECK_MPI(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
-    FEDSELECT_CHECK_MPI(MPI_Comm_rank(comm_, &rank_));
-    FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size_));
-    FEDSELECT_CHECK_MPI(
-        MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_));
-    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node_, &node_rank_));
+  /// Of the whole job.
+  MpiCommunicator() : MpiCommunicator(MPI_COMM_WORLD, false) { job_node_rank_ = node_rank_; }
+  /// Of a part of it.
+  MpiCommunicator(MPI_Comm part, int job_node_rank) : MpiCommunicator(part, true) {
+    job_node_rank_ = job_node_rank;
   }
-  ~MpiCommunicator() override { MPI_Comm_free(&node_); }
+  ~MpiCommunicator() override {
+    MPI_Comm_free(&node_);
+    if (owns_) MPI_Comm_free(&comm_);
+  }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  int node_rank() const override { return node_rank_; }
+  int node_rank() const override { return job_node_rank_; }
+
+  std::unique_ptr<Communicator> split(int part) override {
+    const pulse::Waiting waiting;
+    MPI_Comm mine = MPI_COMM_NULL;
+    FEDSELECT_CHECK_MPI(MPI_Comm_split(comm_, part, rank_, &mine));
+    return std::make_unique<MpiCommunicator>(mine, job_node_rank_);
+  }
+
   void barrier() override {
     const pulse::Waiting waiting;
     FEDSELECT_CHECK_MPI(MPI_Barrier(comm_));
@@ -208,11 +216,20 @@ class MpiCommunicator final : public Communicator {
   }
 
   [[noreturn]] void abort(int exit_code) override {
-    MPI_Abort(comm_, exit_code);
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::abort();
   }
 
  private:
+  MpiCommunicator(MPI_Comm comm, bool owns) : comm_(comm), owns_(owns) {
+    FEDSELECT_CHECK_MPI(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(comm_, &rank_));
+    FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size_));
+    FEDSELECT_CHECK_MPI(
+        MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_));
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(node_, &node_rank_));
+  }
+
   template <class T>
   void sum(std::span<T> values, MPI_Datatype type) {
     if (size_ == 1) return;
@@ -224,10 +241,12 @@ class MpiCommunicator final : public Communicator {
   }
 
   MPI_Comm comm_;
-  MPI_Comm node_ = MPI_COMM_NULL;
+  bool owns_;
+  MPI_Comm node_ = MPI_COMM_NULL;  ///< ranks of comm_ on this node; owned
   int rank_ = 0;
   int size_ = 1;
-  int node_rank_ = 0;
+  int node_rank_ = 0;      ///< in node_
+  int job_node_rank_ = 0;  ///< among all ranks of the job on this node
 };
 
 }  // namespace
@@ -235,7 +254,7 @@ class MpiCommunicator final : public Communicator {
 MpiSession::MpiSession(int& argc, char**& argv) {
   int threads = 0;
   FEDSELECT_CHECK_MPI(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &threads));
-  world_ = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
+  world_ = std::make_unique<MpiCommunicator>();
 }
 
 bool MpiSession::watch(const WatchLimits& limits, Watchdog::Alarm alarm) {

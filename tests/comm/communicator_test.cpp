@@ -56,6 +56,23 @@ TEST(Communicator, SumsManyCounts) {
     ASSERT_EQ(counts[i], n * i + n * (n - 1) / 2) << i;
 }
 
+TEST(Communicator, PartsTalkAmongThemselves) {
+  // Even ranks apart from odd ones.
+  const auto part = world().split(world().rank() % 2);
+  EXPECT_EQ(part->rank(), world().rank() / 2);
+  EXPECT_EQ(part->size(), (world().size() + 1 - world().rank() % 2) / 2);
+  EXPECT_EQ(part->node_rank(), world().node_rank());
+  std::vector<std::int64_t> sum{world().rank()};
+  part->all_reduce_sum(std::span(sum));
+  std::int64_t expected = 0;
+  for (int r = world().rank() % 2; r < world().size(); r += 2) expected += r;
+  EXPECT_EQ(sum.front(), expected);
+  const auto shared = part->share_on_node(1, [&](std::span<std::byte> bytes) {
+    bytes[0] = static_cast<std::byte>(world().rank() % 2);
+  });
+  EXPECT_EQ(*shared, static_cast<std::byte>(world().rank() % 2));
+}
+
 TEST(Communicator, SumsNothing) {
   std::vector<std::int64_t> none;
   world().all_reduce_sum(std::span(none));

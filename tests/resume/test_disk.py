@@ -4,6 +4,7 @@ A full disk is a limit on the size of files: what goes beyond it fails as it doe
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
-from job import kill_all, start, wait_until  # noqa: E402
+from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from program import ALONE, program, run  # noqa: E402
 
 SETTINGS = ("--set", "evaluate.cross=false", "--set", "model.hidden=100")
@@ -66,18 +67,23 @@ def test_a_disk_too_full_for_the_result_ends_the_run_with_its_name(unbroken, tmp
 
 
 def test_a_folder_that_vanishes_ends_the_run_with_its_name(unbroken, tmp_path):
+    """As soon as the run can't do without it: a periodic checkpoint it can miss, the one of a stop it can't."""
     config, _ = unbroken
     home = tmp_path / "resume"
-    job = start(["run", config, "--out", tmp_path, "--set", "rounds=400", "--set", "checkpoint.every_rounds=20", "--set",
-                 "evaluate.every=100"], 2)
+    job = start(["run", config, "--out", tmp_path, "--set", "rounds=1000000", "--set", "checkpoint.every_rounds=20", "--set",
+                 "evaluate.every=1000"], 2)
     try:
         assert wait_until(lambda: list(home.glob("metrics.csv")), job)
         home.rename(tmp_path / "elsewhere")
+        lines = []
+        while "warning: no checkpoint after round" not in (line := job.stdout.readline()):
+            lines.append(line)
+            assert line, lines  # else the run is over
+        os.kill(ranks_of(job)[0], signal.SIGTERM)
         output, _ = job.communicate(timeout=60)
     finally:
         kill_all(job.pid)
     assert job.returncode == 1, output
-    assert "warning: no checkpoint after round" in output
     said = [line for line in output.splitlines() if line.startswith("fedselect: ") and "warning" not in line]
     assert len(said) == 1 and str(home) in said[0], output
     assert not home.exists()
