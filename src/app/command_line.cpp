@@ -89,6 +89,7 @@ std::optional<int> parse_command_line(int argc, char** argv, Request& request) {
       "--version", [&] { request.alone = print_version; },
       "version of the program, compiler, libraries and device");
   add_run_command(app, request);
+  add_sweep_command(app, request);
   add_check_command(app, request);
   add_methods_command(app, request);
   add_data_command(app, request);

@@ -24,6 +24,9 @@ void add_config_options(CLI::App& command, ConfigSource& source) {
 Config load_config(const ConfigSource& source, Communicator& comm) {
   Config config;
   together(comm, [&] { config = read_config(source.path, source.overrides); });
+  if (!source.method.empty())
+    std::erase_if(config.methods,
+                  [&](const MethodConfig& method) { return method.label != source.method; });
   return config;
 }
 

@@ -18,6 +18,7 @@ namespace fedselect {
 struct ConfigSource {
   std::string path;
   std::vector<std::string> overrides;
+  std::string method;  ///< label of the only one to take; empty: all
 };
 
 /// Declares CONFIG and --set.

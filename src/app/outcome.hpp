@@ -23,6 +23,12 @@ class Outcome {
   /// Over the clients that were ever tested, of the last test of each; none before the first one.
   std::optional<double> mean_accuracy() const;
   std::optional<double> worst_accuracy() const;
+  /// Of the last round: mean over its cohort.
+  double personal_share() const { return personal_share_; }
+  /// Of all rounds: bytes up and down, sample gradients, wall time.
+  std::int64_t bytes() const { return bytes_; }
+  std::int64_t gradients() const { return gradients_; }
+  double seconds() const { return seconds_; }
   /// How often a client was left out of a round's aggregate because it diverged.
   std::int64_t diverged() const { return diverged_; }
 

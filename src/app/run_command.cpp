@@ -1,7 +1,5 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -10,6 +8,7 @@
 #include "app/failure.hpp"
 #include "app/runner.hpp"
 #include "app/stop_signal.hpp"
+#include "app/watch_options.hpp"
 #include "base/error.hpp"
 #include "io/run_folder.hpp"
 
@@ -32,12 +31,6 @@ struct RunOptions {
   bool quiet = false;
   std::vector<std::string> command;  ///< the command line, for the manifest
 };
-
-RunLog::Voice choose_voice(const RunOptions& options, const Communicator& comm) {
-  if (!comm.is_root()) return RunLog::Voice::mute;
-  if (options.quiet) return RunLog::Voice::quiet;
-  return isatty(STDERR_FILENO) != 0 ? RunLog::Voice::terminal : RunLog::Voice::lines;
-}
 
 void warn_of_idle_ranks(const Experiment& experiment, const Communicator& comm, RunLog& log) {
   const auto clients = experiment.partition.clients();
@@ -62,13 +55,14 @@ ConfigSource choose_source(const RunOptions& options, Communicator& comm) {
 
 /// Collective.
 void run(const RunOptions& options, Communicator& comm) {
-  RunLog log(choose_voice(options, comm));
+  RunLog log(choose_voice(options.quiet, comm));
   const Experiment experiment = load_experiment(choose_source(options, comm), comm);
   const fs::path home = options.resume.empty() ? fs::path(options.out) / experiment.config.name
                                                : fs::path(options.resume);
   Runner runner({.home = home,
                  .resumes = options.continues || !options.resume.empty(),
                  .from_round = options.from_round,
+                 .until = {},
                  .allowed_changes = options.allowed_changes,
                  .command = options.command,
                  .device = options.device,
@@ -82,21 +76,6 @@ void run(const RunOptions& options, Communicator& comm) {
     fmt::print("nothing to do: {} is finished\n", home.string());
   else
     fmt::print("{}\nwritten to {}\n", Outcome::table(outcomes), home.string());
-}
-
-void add_watch_options(CLI::App& command, WatchLimits& limits) {
-  using Seconds = std::chrono::duration<double>;
-  const auto add = [&](const char* name, Seconds& limit, const char* what) {
-    command
-        .add_option_function<double>(
-            name, [&limit](double seconds) { limit = Seconds(seconds); }, what)
-        ->type_name("SECONDS")
-        ->check(CLI::Range(0.0, 1e6));
-  };
-  add("--silence-limit", limits.silence,
-      "end the job when a rank gives no sign of life for so long; 0 = never (default: 7)");
-  add("--stall-limit", limits.stall,
-      "end the job when the work of a rank stands still for so long; 0 = never (default: 600)");
 }
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace {
 
 spdlog::level::level_enum level_on_stderr(RunLog::Voice voice) {
   switch (voice) {
-    case RunLog::Voice::mute: return spdlog::level::off;
+    case RunLog::Voice::mute:
+    case RunLog::Voice::file: return spdlog::level::off;
     case RunLog::Voice::quiet: return spdlog::level::warn;
     case RunLog::Voice::terminal: return spdlog::level::info;
     case RunLog::Voice::lines: break;

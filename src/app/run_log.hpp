@@ -14,6 +14,7 @@ class RunLog {
  public:
   enum class Voice {
     mute,      ///< says nothing anywhere: ranks other than the first
+    file,      ///< everything in log.txt alone
     quiet,     ///< warnings on stderr, everything in log.txt
     terminal,  ///< a bar shows the progress: its lines go to log.txt only
     lines,     ///< everything to both

@@ -105,7 +105,7 @@ std::vector<Outcome> Runner::run() {
   std::vector<Outcome> outcomes;
   for (std::size_t i = 0; i < config_.methods.size(); ++i)
     if (auto outcome = run_method(i)) outcomes.push_back(std::move(*outcome));
-  if (comm_.is_root() && !config_.checkpoint.at_end)
+  if (comm_.is_root() && !config_.checkpoint.at_end && !setup_.until)
     for (const fs::path& folder : folders_) run_folder::tidy(folder);
   return outcomes;
 }
@@ -122,7 +122,7 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   Outcome outcome(method.label, experiment_.network.layout());
   for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);
   run_rounds(index, simulation, *writer, outcome);
-  finish(index, simulation, *writer);
+  if (writer->rounds_done() == config_.rounds) finish(index, simulation, *writer);
   if (outcome.diverged() > 0)
     log_.warn(
         fmt::format("warning: {}: clients diverged {} times, left out each time (see "
@@ -216,19 +216,28 @@ void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& wr
   Progress progress(
       title_of(index), config_.rounds, log_.draws_bar(),
       [&](const std::string& line) { log_.progress(line); }, writer.rounds_done());
-  for (int t = writer.rounds_done(); t < config_.rounds; ++t) {
+  const std::int64_t end = std::min(setup_.until.value_or(config_.rounds), config_.rounds);
+  for (int t = writer.rounds_done(); t < end; ++t) {
     run_round(t, simulation, writer, outcome, progress);
-    if (t + 1 == config_.rounds) break;
+    if (t + 1 == end) break;
     const Next next = choose_next(t + 1);
     if (next == Next::stop) stop(simulation, writer);
     if (next == Next::checkpoint) save(simulation, writer);
   }
+  if (end < config_.rounds)
+    together(comm_, [&] { writer.checkpoint(keeps(writer.rounds_done())); });
 }
 
 void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
                        Progress& progress) {
   const auto start = Clock::now();
-  if (!simulation.train_cohort(t, stop_requested)) stop(simulation, writer);
+  bool is_whole = false;
+  const auto train = [&] { is_whole = simulation.train_cohort(t, stop_requested); };
+  if (setup_.isolated)
+    together(comm_, train);
+  else
+    train();
+  if (!is_whole) stop(simulation, writer);
   const RoundRecord mine = simulation.complete_round(t);
   PhaseClock& clock = simulation.clock();
   // The wait for slower ranks is communication, not writing.

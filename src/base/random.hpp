@@ -17,6 +17,7 @@ enum class Purpose : std::uint32_t {
   feature_shift = 5,
   augmentation = 6,
   faults = 7,
+  sweep = 8,
   test = 99
 };
 

@@ -36,6 +36,7 @@ class SelfCommunicator final : public Communicator {
   }
   void send(std::span<const std::byte> /*bytes*/, int /*to*/) override { no_peer(); }
   std::vector<std::byte> receive(int /*from*/) override { no_peer(); }
+  std::optional<int> find_sender() override { return std::nullopt; }
   std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
     auto memory = std::make_shared<AlignedVector<std::byte>>(bytes);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,8 @@ class Communicator {
   /// One rank to another; both name the other. Blocks until the bytes can be reused / have arrived.
   virtual void send(std::span<const std::byte> bytes, int to) = 0;
   virtual std::vector<std::byte> receive(int from) = 0;
+  /// A rank whose message to this one has arrived and is to be received; does not wait.
+  virtual std::optional<int> find_sender() = 0;
 
   /// Collective: `bytes` of memory that all ranks of a node read, aligned to kAlignment. `fill`
   /// runs on one rank a node, before any rank returns; if it throws, all ranks of the job throw
@@ -113,6 +116,9 @@ class MpiSession {
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Watchdog> watchdog_;
 };
+
+/// Whether several threads of a process may speak to other ranks at once.
+bool mpi_has_threads();
 
 /// Whether MPI says that it reads and writes the memory of CUDA devices.
 bool mpi_is_cuda_aware();

@@ -191,6 +191,14 @@ class MpiCommunicator final : public Communicator {
     return bytes;
   }
 
+  std::optional<int> find_sender() override {
+    int has_arrived = 0;
+    MPI_Status status;
+    FEDSELECT_CHECK_MPI(MPI_Iprobe(MPI_ANY_SOURCE, kTag, comm_, &has_arrived, &status));
+    if (has_arrived == 0) return std::nullopt;
+    return status.MPI_SOURCE;
+  }
+
   std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
     auto window = std::make_shared<SharedWindow>(node_, bytes);
@@ -268,6 +276,12 @@ MpiSession::~MpiSession() {
   watchdog_.reset();
   world_.reset();
   MPI_Finalize();
+}
+
+bool mpi_has_threads() {
+  int level = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&level);
+  return level == MPI_THREAD_MULTIPLE;
 }
 
 bool mpi_is_cuda_aware() {

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "comm/communicator.hpp"
 #include "comm/mpi_check.hpp"
 
 namespace fedselect {
@@ -84,11 +85,9 @@ class MpiRing final : public Ring {
 }  // namespace
 
 std::unique_ptr<Ring> make_mpi_ring(MPI_Comm comm) {
-  int threads = 0;
   int size = 0;
-  FEDSELECT_CHECK_MPI(MPI_Query_thread(&threads));
   FEDSELECT_CHECK_MPI(MPI_Comm_size(comm, &size));
-  if (size == 1 || threads < MPI_THREAD_MULTIPLE) return nullptr;
+  if (size == 1 || !mpi_has_threads()) return nullptr;
   return std::make_unique<MpiRing>(comm);
 }
 

@@ -20,7 +20,7 @@ constexpr Seconds kBetweenSigns{1};
 /// Looks and speaks often enough for the shorter limit.
 Seconds choose_interval(const WatchLimits& limits) {
   Seconds interval = kBetweenSigns;
-  for (const Seconds limit : {limits.silence, limits.stall})
+  for (const Seconds limit : {limits.silence, limits.stall, limits.batch})
     if (limit > 0s) interval = std::min(interval, limit / 4);
   return interval;
 }
@@ -81,6 +81,12 @@ void Watchdog::listen(Clock::time_point now) {
   }
 }
 
+/// How long the work may stand still at this moment.
+Seconds Watchdog::choose_stall() const {
+  if (!pulse::has_pace()) return limits_.stall;
+  return std::min(limits_.stall, std::max(limits_.batch, 10 * pulse::longest_pause()));
+}
+
 /// Empty: none.
 std::string Watchdog::find_fault(Clock::time_point now) const {
   if (ring_ && !before_left_ && now - heard_ > limits_.silence)
@@ -89,7 +95,7 @@ std::string Watchdog::find_fault(Clock::time_point now) const {
         "job ends; fedselect run --resume goes on from the last checkpoint (--silence-limit sets "
         "the time)",
         ring_->before(), Seconds(now - heard_).count());
-  if (limits_.stall > 0s && now - moved_ > limits_.stall)
+  if (limits_.stall > 0s && now - moved_ > choose_stall())
     return fmt::format(
         "the work of this rank stands still for {:.3g} s: a file system or a device does not "
         "answer, or one step takes that long, so the job ends; fedselect run --resume goes on from "

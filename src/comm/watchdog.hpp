@@ -35,13 +35,18 @@ struct WatchLimits {
   std::chrono::duration<double> silence{7};  ///< no sign of life of the process; 0: not watched
   std::chrono::duration<double> stall{
       600};  ///< its work stands still (base/pulse.hpp); 0: not watched
+  /// The least that arithmetic may stand still once its pace is known; more where ten times the
+  /// longest pause between two batches is more. Never above `stall`.
+  std::chrono::duration<double> batch{8};
 };
 
 /// A thread that ends the job when a rank can't go on and can't say so: a stopped process, a lost
 /// node, a file system or device that never answers.
 ///
 /// Each rank says every second to the next one that it lives, and judges the one before it by its
-/// silence, and its own work by the time that it stands still without waiting for others. A process
+/// silence, and its own work by the time that it stands still without waiting for others: in
+/// arithmetic by the pace that the work had so far, elsewhere by a limit that suits the slowest of
+/// file systems. A process
 /// that was itself stopped for a while, as gang scheduling does with a whole job, forgives what it
 /// missed.
 class Watchdog {
@@ -61,6 +66,7 @@ class Watchdog {
 
   void watch();
   void listen(Clock::time_point now);
+  std::chrono::duration<double> choose_stall() const;
   std::string find_fault(Clock::time_point now) const;
 
   WatchLimits limits_;

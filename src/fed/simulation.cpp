@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/pulse.hpp"
 #include "fed/assignment.hpp"
 
 namespace fedselect {
@@ -224,6 +225,7 @@ bool Simulation::evaluates_in(int t) const {
 }
 
 void Simulation::train(int t) {
+  const pulse::Computing computing;
   trainer_.begin(Phase::train);
   algorithm_.client_step(group_, trainer_, setup_.passes);
   group_.check_divergence();

@@ -214,16 +214,6 @@ class ConfigReader {
   bool any_method_refused_ = false;
 };
 
-toml::table parse_toml(std::string_view text, Problems& problems) {
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    problems.add(place_of(error.source()), fmt::format("not TOML: {}", error.description()));
-    problems.throw_if_any();
-    throw;
-  }
-}
-
 }  // namespace
 
 std::string Config::locate(const KeyError& error) const {
@@ -231,15 +221,18 @@ std::string Config::locate(const KeyError& error) const {
   return place == places.end() ? error.what() : fmt::format("{}: {}", place->second, error.what());
 }
 
-Config read_config(const std::string& path, const std::vector<std::string>& overrides) {
+std::string read_config_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open() || std::filesystem::is_directory(path))
     throw InputError(
         fmt::format("{}: can't be read (missing, a folder, or not permitted): name a config file, "
                     "such as configs/quickstart.toml",
                     path));
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return parse_config(text, path, overrides);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Config read_config(const std::string& path, const std::vector<std::string>& overrides) {
+  return parse_config(read_config_text(path), path, overrides);
 }
 
 Config parse_config(std::string_view text, const std::string& origin,

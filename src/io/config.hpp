@@ -70,6 +70,9 @@ inline std::int64_t passes_of(const MethodConfig& method, const TrainConfig& tra
   return method.passes > 0 ? method.passes : train.passes;
 }
 
+/// The text of a config file. Throws InputError if it can't be read.
+std::string read_config_text(const std::string& path);
+
 /// Reads a config and validates it whole. `overrides` are "key=value" of the command line, key as
 /// "train.lr", or "method.LABEL.rate" (all methods with that key: "method.rate"), value as TOML
 /// writes it (a bare word counts as a string); a later one beats an earlier one. Which methods

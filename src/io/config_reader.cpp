@@ -7,9 +7,24 @@
 #include <cmath>
 #include <sstream>
 
+#include "io/config.hpp"
 #include "io/config_text.hpp"
 
 namespace fedselect {
+
+toml::table parse_toml(std::string_view text, Problems& problems) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    problems.add(place_of(error.source()), fmt::format("not TOML: {}", error.description()));
+    problems.throw_if_any();
+    throw;
+  }
+}
+
+toml::table read_toml(const std::string& path, Problems& problems) {
+  return parse_toml(read_config_text(path), problems);
+}
 
 Place place_of(const toml::source_region& region) {
   return {.line = static_cast<int>(region.begin.line),

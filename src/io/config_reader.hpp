@@ -12,6 +12,11 @@
 
 namespace fedselect {
 
+/// A config's tables. Throws InputError with all problems so far if the text is not TOML.
+toml::table parse_toml(std::string_view text, Problems& problems);
+/// The same of a file. Throws InputError too if it can't be read.
+toml::table read_toml(const std::string& path, Problems& problems);
+
 Place place_of(const toml::source_region& region);
 
 /// What a value is, for messages: "the text \"abc\"", "a table".

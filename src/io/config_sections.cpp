@@ -4,24 +4,14 @@
 #include <array>
 #include <string>
 
+#include "io/config_text.hpp"
+
 namespace fedselect {
 
 namespace {
 
 /// Whole numbers up to here are exact in every program that will read the seed.
 constexpr Interval kSeeds{.low = 0, .high = 9007199254740992};
-constexpr std::size_t kLongestFolderName = 100;
-constexpr std::string_view kFolderNameRule =
-    "names a folder: only letters, digits, '.', '_' and '-', at most 100 of them, beginning with a "
-    "letter, digit or '_'";
-
-/// Whether a text can name a folder inside another one, on any system and in any shell.
-bool is_folder_name(std::string_view text) {
-  constexpr std::string_view kPermitted =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-  return !text.empty() && text.size() <= kLongestFolderName && text.front() != '.' &&
-         text.front() != '-' && text.find_first_not_of(kPermitted) == std::string_view::npos;
-}
 
 void describe_top(Settings& settings, Fields& fields) {
   fields.text("name", settings.name, "of the experiment; names the folder of its runs");

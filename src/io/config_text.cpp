@@ -40,4 +40,12 @@ std::string describe_interval(const Interval& range) {
   return "a finite number";
 }
 
+bool is_folder_name(std::string_view text) {
+  constexpr std::size_t kLongest = 100;
+  constexpr std::string_view kPermitted =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  return !text.empty() && text.size() <= kLongest && text.front() != '.' && text.front() != '-' &&
+         text.find_first_not_of(kPermitted) == std::string_view::npos;
+}
+
 }  // namespace fedselect

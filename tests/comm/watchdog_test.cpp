@@ -117,5 +117,33 @@ TEST(Watchdog, WorkMayWaitForOthersButNotStandStill) {
   EXPECT_NE(ear.wait().find("stands still for 0."), std::string::npos);
 }
 
+/// So many batches, a millisecond each.
+void compute(int batches) {
+  for (int i = 0; i < batches; ++i) {
+    pulse::beat();
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+TEST(Watchdog, ArithmeticThatKeptAPaceMayNotPauseLong) {
+  Ear ear;
+  const Watchdog watchdog({.silence = Seconds(0), .stall = Seconds(1000), .batch = Seconds(0.1)},
+                          nullptr, ear.alarm());
+  {
+    const pulse::Computing computing;
+    compute(3);  // no pace yet
+    std::this_thread::sleep_for(300ms);
+    EXPECT_EQ(ear.count, 0);
+  }
+  std::this_thread::sleep_for(300ms);  // no arithmetic
+  EXPECT_EQ(ear.count, 0);
+  const pulse::Computing computing;
+  compute(20);
+  // Ten times the pause above is the limit by now.
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(ear.count, 0);
+  EXPECT_NE(ear.wait().find("stands still for "), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fedselect

@@ -1,0 +1,30 @@
+#include "app/watch_options.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+
+namespace fedselect {
+
+void add_watch_options(CLI::App& command, WatchLimits& limits) {
+  using Seconds = std::chrono::duration<double>;
+  const auto add = [&](const char* name, Seconds& limit, const char* what) {
+    command
+        .add_option_function<double>(
+            name, [&limit](double seconds) { limit = Seconds(seconds); }, what)
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 1e6));
+  };
+  add("--silence-limit", limits.silence,
+      "end the job when a rank gives no sign of life for so long; 0 = never (default: 7)");
+  add("--stall-limit", limits.stall,
+      "end the job when the work of a rank stands still for so long; 0 = never (default: 600)");
+}
+
+RunLog::Voice choose_voice(bool quiet, const Communicator& comm) {
+  if (!comm.is_root()) return RunLog::Voice::mute;
+  if (quiet) return RunLog::Voice::quiet;
+  return isatty(STDERR_FILENO) != 0 ? RunLog::Voice::terminal : RunLog::Voice::lines;
+}
+
+}  // namespace fedselect

@@ -1,0 +1,145 @@
+#include "sweep/schedule.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace fedselect::sweep {
+
+namespace {
+
+/// Rounds of the rungs below the whole run.
+std::vector<std::int64_t> make_rungs(const Plan& plan, const Halving& halving) {
+  std::vector<std::int64_t> rungs;
+  if (halving.first == 0 || plan.trials.empty()) return rungs;
+  for (std::int64_t rounds = halving.first; rounds < plan.trials.front().rounds;
+       rounds *= halving.factor)
+    rungs.push_back(rounds);
+  return rungs;
+}
+
+}  // namespace
+
+Schedule::Schedule(const Plan& plan, const Halving& halving)
+    : plan_(plan),
+      halving_(halving),
+      rungs_(make_rungs(plan, halving)),
+      trials_(plan.trials.size()),
+      candidates_(plan.candidates.size()) {
+  std::map<std::string, std::int64_t> left;  // candidates of each method
+  for (const Candidate& candidate : plan.candidates) ++left[candidate.method];
+  const auto seeds = plan.candidates.empty()
+                         ? 0
+                         : static_cast<std::int64_t>(plan.candidates.front().trials.size());
+  for (auto [method, n] : left)
+    for (std::size_t rung = 0; rung <= rungs_.size(); ++rung) {
+      total_ += n * seeds;
+      n = std::max<std::int64_t>(n / halving_.factor, 1);
+    }
+}
+
+std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {
+  return rung < rungs_.size() ? rungs_[rung] : plan_.trials[trial].rounds;
+}
+
+/// Of its next rung; relative to other trials as long as no trial of the method is done.
+double Schedule::expected_seconds(std::size_t trial) const {
+  const std::size_t rung = trials_[trial].rung;
+  const std::int64_t before = rung == 0 ? 0 : rounds_of(trial, rung - 1);
+  const Trial& plan = plan_.trials[trial];
+  const double work = plan.work * static_cast<double>(rounds_of(trial, rung) - before);
+  const auto spent = spent_.find(plan_.candidates[plan.candidate].method);
+  return spent == spent_.end() ? work : work * spent->second.seconds / spent->second.work;
+}
+
+bool Schedule::is_ready(std::size_t trial) const {
+  const Progress& progress = trials_[trial];
+  return !progress.runs && !progress.failed &&
+         progress.rung <= candidates_[plan_.trials[trial].candidate].rung &&
+         progress.rung <= rungs_.size();
+}
+
+std::optional<Task> Schedule::next() {
+  std::optional<std::size_t> best;
+  // Those that are further on come first: they decide when the sweep ends.
+  const auto rank = [&](std::size_t trial) {
+    return std::pair(trials_[trial].rung, expected_seconds(trial));
+  };
+  for (std::size_t trial = 0; trial < trials_.size(); ++trial)
+    if (is_ready(trial) && (!best || rank(trial) > rank(*best))) best = trial;
+  if (!best) return std::nullopt;
+  trials_[*best].runs = true;
+  return Task{.trial = *best, .rounds = rounds_of(*best, trials_[*best].rung)};
+}
+
+void Schedule::give_back(const Task& task) { trials_[task.trial].runs = false; }
+
+void Schedule::finish(const Task& task, double score, double seconds) {
+  Progress& progress = trials_[task.trial];
+  progress.runs = false;
+  if (task.rounds != rounds_of(task.trial, progress.rung)) return;  // of another sweep's rungs
+  const Trial& trial = plan_.trials[task.trial];
+  const std::int64_t before = progress.rung == 0 ? 0 : rounds_of(task.trial, progress.rung - 1);
+  progress.failed = std::isnan(score);
+  progress.score = progress.failed ? -std::numeric_limits<double>::infinity() : score;
+  ++progress.rung;
+  ++done_;
+  if (!progress.failed) {
+    Spent& spent = spent_[plan_.candidates[trial.candidate].method];
+    spent.seconds += seconds;
+    spent.work += trial.work * static_cast<double>(task.rounds - before);
+  }
+  complete(trial.candidate);
+}
+
+/// Takes note if all trials of a candidate have completed the rung that it is at.
+void Schedule::complete(std::size_t candidate) {
+  const Candidate& plan = plan_.candidates[candidate];
+  Standing& standing = candidates_[candidate];
+  double sum = 0;
+  for (const std::size_t trial : plan.trials) {
+    if (trials_[trial].rung <= standing.rung) return;
+    sum += trials_[trial].score;
+  }
+  standing.scores.push_back(sum / static_cast<double>(plan.trials.size()));
+  bool is_final = true;
+  for (std::size_t rung = 0; rung < rungs_.size(); ++rung)
+    is_final = promote(plan.method, rung, is_final);
+}
+
+/// Candidates of a method that may complete the rung.
+std::vector<std::size_t> Schedule::rivals(const std::string& method, std::size_t rung) const {
+  std::vector<std::size_t> found;
+  for (std::size_t c = 0; c < candidates_.size(); ++c)
+    if (plan_.candidates[c].method == method && candidates_[c].rung >= rung) found.push_back(c);
+  return found;
+}
+
+/// Lets the best candidates that completed a rung go on to the next one. `is_final_below`: nobody
+/// else will come from the rung below. Returns the same of this one.
+bool Schedule::promote(const std::string& method, std::size_t rung, bool is_final_below) {
+  std::vector<std::size_t> there = rivals(method, rung);
+  const std::size_t reached = there.size();
+  std::erase_if(there, [&](std::size_t c) { return candidates_[c].scores.size() <= rung; });
+  const bool is_final = is_final_below && there.size() == reached;
+  if (halving_.waits && !is_final) return false;
+  std::stable_sort(there.begin(), there.end(), [&](std::size_t a, std::size_t b) {
+    return candidates_[a].scores[rung] > candidates_[b].scores[rung];
+  });
+  std::size_t go_on = there.size() / static_cast<std::size_t>(halving_.factor);
+  if (is_final) go_on = std::max(go_on, std::min<std::size_t>(there.size(), 1));
+  for (std::size_t i = 0; i < go_on; ++i) {
+    Standing& standing = candidates_[there[i]];
+    if (std::isfinite(standing.scores[rung])) standing.rung = std::max(standing.rung, rung + 1);
+  }
+  return is_final;
+}
+
+bool Schedule::over() const {
+  for (std::size_t trial = 0; trial < trials_.size(); ++trial)
+    if (trials_[trial].runs || is_ready(trial)) return false;
+  return true;
+}
+
+}  // namespace fedselect::sweep
