@@ -16,9 +16,10 @@ namespace fedselect::sweep {
 
 namespace {
 
+/// Six digits are enough for a value that nobody chose.
 std::string write_number(const Parameter& parameter, double x) {
   return parameter.whole ? fmt::format("{}", static_cast<std::int64_t>(std::llround(x)))
-                         : write_real(x);
+                         : write_real(std::stod(fmt::format("{:.6g}", x)));
 }
 
 /// t in [0, 1]: the way from the low end to the high one.
@@ -58,16 +59,17 @@ Rows draw_rows(const SweepConfig& sweep) {
   const auto n = static_cast<std::size_t>(sweep.points);
   const std::size_t d = sweep.parameters.size();
   Rows rows(n, std::vector<double>(d));
-  boost::random::sobol sequence(d);
-  for (std::size_t i = 0; sweep.search == Search::sobol && i < n; ++i)
-    for (std::size_t p = 0; p < d; ++p)
-      rows[i][p] = std::ldexp(static_cast<double>(sequence()), -64);
+  if (sweep.search == Search::sobol) {
+    boost::random::sobol sequence(d);
+    for (std::size_t i = 1; i < n; ++i)  // it leaves out the first point, which is 0
+      for (double& u : rows[i]) u = std::ldexp(static_cast<double>(sequence()), -64);
+  }
   for (std::size_t p = 0; p < d; ++p) {
     RandomStream random = stream_of(sweep, p);
+    const double shift = random.uniform();
     std::vector<std::size_t> strata(n);
     std::iota(strata.begin(), strata.end(), 0);
     random.shuffle(std::span(strata));
-    const double shift = random.uniform();
     for (std::size_t i = 0; i < n; ++i) {
       double& u = rows[i][p];
       switch (sweep.search) {

@@ -32,6 +32,11 @@ std::string field(std::string_view text) {
   return fmt::format("\"{}\"", quoted);
 }
 
+/// A value that TOML writes, for people: a text without its quotes.
+std::string plain(const std::string& value) {
+  return value.size() > 1 && value.front() == '"' ? value.substr(1, value.size() - 2) : value;
+}
+
 /// Empty: not measured.
 std::string field(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
 
@@ -43,7 +48,7 @@ std::string describe_values(const SweepConfig& sweep, const Candidate& candidate
   std::vector<std::string> parts;
   for (std::size_t p = 0; p < candidate.values.size(); ++p)
     if (!candidate.values[p].empty())
-      parts.push_back(sweep.parameters[p].key + "=" + candidate.values[p]);
+      parts.push_back(sweep.parameters[p].key + "=" + plain(candidate.values[p]));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -70,7 +75,8 @@ void write_csv(const fs::path& folder, const Standings& standings) {
     const Candidate& candidate = standings.plan.candidates[trial.candidate];
     const Record& record = standings.records[i];
     text += fmt::format("{},{},{}", trial.id, candidate.method, trial.seed);
-    for (const std::string& value : candidate.values) text += fmt::format(",{}", field(value));
+    for (const std::string& value : candidate.values)
+      text += fmt::format(",{}", field(plain(value)));
     text += fmt::format(",{},{},{},{},{},{},{},{},{},{}\n", describe_status(record), record.rounds,
                         field(record.accuracy), field(record.worst_accuracy),
                         field(record.personal_share), record.bytes, record.gradients,
@@ -118,7 +124,7 @@ void write_hdf5(const fs::path& folder, const Standings& standings) {
   for (std::size_t p = 0; p < standings.sweep.parameters.size(); ++p) {
     keys.push_back(standings.sweep.parameters[p].key);
     texts(fmt::format("/parameters/{}", p).c_str(), [&](const Trial& trial, const Record&) {
-      return plan.candidates[trial.candidate].values[p];
+      return plain(plan.candidates[trial.candidate].values[p]);
     });
   }
   file.write_texts("/parameters/keys", keys);

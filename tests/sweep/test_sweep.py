@@ -1,0 +1,238 @@
+"""Sweeps of the built program: the same tables whatever the workers, killed, stopped, failing and as an array of tasks. ctest
+sets FEDSELECT_PROGRAM and picks cases with -k."""
+
+import csv
+import os
+import signal
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "resume"))
+from compare_results import first_difference  # noqa: E402
+from job import kill_all, ranks_of, start, wait_until  # noqa: E402
+from make_idx import make_idx  # noqa: E402
+from program import ask, run  # noqa: E402
+
+EXPERIMENT = """
+name = "experiment"
+rounds = {rounds}
+[data]
+path = "{data}"
+clients = 4
+partition = "iid"
+[model]
+name = "mlp"
+hidden = 6
+[train]
+passes = 1
+batch = 16
+[[method]]
+name = "fedselect"
+[[method]]
+name = "fedavg"
+"""
+SWEEP = """
+name = "sweep"
+experiment = "experiment.toml"
+seeds = [1, 2]
+"""
+GRID = SWEEP + """
+[[parameter]]
+key = "method.rate"
+values = [0.1, 0.3]
+[[parameter]]
+key = "train.lr"
+values = [0.01, 0.1]
+"""
+
+
+def write(folder, sweep, rounds=4):
+    (folder / "experiment.toml").write_text(EXPERIMENT.format(data=make_idx(folder / "data"), rounds=rounds))
+    (folder / "sweep.toml").write_text(sweep)
+    return folder / "sweep.toml"
+
+
+def table(folder):
+    """sweep.csv without the seconds."""
+    with open(folder / "sweep" / "sweep.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A grid on one rank: its file and its folder."""
+    folder = tmp_path_factory.mktemp("grid")
+    path = write(folder, GRID)
+    done = run("sweep", path, "--out", folder / "one", "--quiet")
+    return path, folder / "one", done.stdout
+
+
+def test_results_are_those_of_runs(grid, tmp_path):
+    path, folder, printed = grid
+    rows = table(folder)
+    # Four points of fedselect; fedavg has no rate, so its points are two.
+    assert [row["method"] for row in rows] == ["fedselect"] * 2 + ["fedavg"] * 2 + ["fedselect"] * 2 + ["fedavg"] * 2 + (
+        ["fedselect"] * 4)
+    assert {row["method.rate"] for row in rows if row["method"] == "fedavg"} == {""}
+    assert all(row["status"] == "done" and row["rounds"] == "4" for row in rows)
+    row = rows[-1]
+    run("run", path.parent / "experiment.toml", "--out", tmp_path, "--quiet", "--set", "name=sweep", "--set",
+        f"seed={row['seed']}", "--set", f"method.rate={row['method.rate']}", "--set", f"train.lr={row['train.lr']}")
+    with h5py.File(tmp_path / "sweep/fedselect/result.h5") as a, h5py.File(folder / "sweep/trials" / row["trial"] / "result.h5") as b:
+        assert not first_difference(a, b)
+    scores = {}
+    for row in rows:
+        if row["method"] == "fedavg":
+            scores.setdefault(row["train.lr"], []).append(float(row["accuracy"]))
+    best = max(scores, key=lambda lr: sum(scores[lr]))
+    line = next(line for line in printed.splitlines() if line.startswith("fedavg"))
+    assert line.split()[1:3] == ["2", f"{sum(scores[best]) / 2:.4f}"] and line.endswith(f"train.lr={best}")
+    with h5py.File(folder / "sweep/sweep.h5") as file:
+        assert file.attrs["format"] == "fedselect-sweep" and file.attrs["metric"] == "accuracy"
+        assert [text.decode() for text in file["parameters/keys"][:]] == ["method.rate", "train.lr"]
+        assert [text.decode() for text in file["parameters/1"][:]] == [row["train.lr"] for row in rows]
+        assert list(file["trials/accuracy"][:]) == [float(row["accuracy"]) for row in rows]
+        assert list(file["trials/candidate"][:]) == [i // 2 for i in range(len(rows))]
+
+
+@pytest.mark.parametrize("ranks, per_trial", [(2, 1), (3, 1), (4, 2), (3, 2)])
+def test_results_do_not_depend_on_workers(grid, tmp_path, ranks, per_trial):
+    path, folder, _ = grid
+    run("sweep", path, "--out", tmp_path, "--quiet", "--ranks-per-trial", per_trial, ranks=ranks)
+    assert table(tmp_path) == table(folder)
+
+
+def test_results_of_a_killed_and_of_a_stopped_sweep(grid, tmp_path):
+    path, folder, _ = grid
+    home = tmp_path / "sweep"
+    longer = ["--out", tmp_path, "--continue"]
+    job = start(["sweep", path, *longer], 2)
+    wait_until(lambda: list(home.glob("trials/*/result.h5")), job)
+    kill_all(job.pid)
+    job = start(["sweep", path, *longer], 2)
+    done = len(list(home.glob("trials/*/result.h5")))
+    wait_until(lambda: len(list(home.glob("trials/*/result.h5"))) > done, job)
+    for rank in ranks_of(job):
+        os.kill(rank, signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode in (0, 75), output
+    run("sweep", path, *longer, "--quiet")
+    assert table(tmp_path) == table(folder)
+    # It is done: nothing runs again.
+    before = {path: path.stat().st_mtime_ns for path in home.glob("trials/*/result.h5")}
+    assert "best of" in run("sweep", path, *longer, "--quiet", ranks=2).stdout
+    assert before == {path: path.stat().st_mtime_ns for path in home.glob("trials/*/result.h5")}
+
+
+HALVING = SWEEP + """
+[search]
+kind = "random"
+points = 6
+[halving]
+first_rounds = 1
+factor = 2
+{wait}
+[[parameter]]
+key = "train.lr"
+low = 0.0001
+high = 0.5
+scale = "log"
+"""
+
+
+def test_halving_runs_the_best_to_the_end(tmp_path):
+    path = write(tmp_path, HALVING.format(wait=""), rounds=6)
+    run("sweep", path, "--out", tmp_path / "a", "--quiet")
+    run("sweep", path, "--out", tmp_path / "b", "--quiet", ranks=2)
+    rows = table(tmp_path / "a")
+    assert rows == table(tmp_path / "b")
+    # Rungs of 1, 2, 4 and 6 rounds: six candidates of each method, then three, one, one, of two seeds each.
+    for method in ("fedselect", "fedavg"):
+        mine = [row for row in rows if row["method"] == method]
+        assert sorted(int(row["rounds"]) for row in mine) == [1] * 6 + [2] * 4 + [6] * 2
+    # One that went on in steps is one that ran through.
+    row = next(row for row in rows if row["rounds"] == "6")
+    run("run", tmp_path / "experiment.toml", "--out", tmp_path, "--quiet", "--set", "name=sweep", "--set",
+        f"seed={row['seed']}", "--set", f"train.lr={row['train.lr']}")
+    with h5py.File(tmp_path / "sweep" / row["method"] / "result.h5") as a, h5py.File(
+            tmp_path / "a/sweep/trials" / row["trial"] / "result.h5") as b:
+        assert not first_difference(a, b)
+
+
+def test_halving_without_waiting_ends(tmp_path):
+    path = write(tmp_path, HALVING.format(wait="wait = false"), rounds=6)
+    run("sweep", path, "--out", tmp_path, "--quiet", ranks=3)
+    finished = {row["method"] for row in table(tmp_path) if row["rounds"] == "6"}
+    assert finished == {"fedselect", "fedavg"}
+
+
+def test_halving_at_rounds_without_evaluation_is_refused(tmp_path):
+    path = write(tmp_path, HALVING.format(wait="") + '[[parameter]]\nkey = "evaluate.every"\nvalues = [2]\n')
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "halving.first_rounds = 1: no evaluation is then" in done.stderr
+
+
+FAILING = SWEEP + """
+[[parameter]]
+key = "train.lr"
+values = [0.05, 1e6]
+[[parameter]]
+key = "train.on_divergence"
+values = ["abort"]
+"""
+
+
+@pytest.mark.parametrize("ranks, per_trial", [(1, 1), (2, 1), (4, 2)])
+def test_one_that_fails_ends_no_other(tmp_path, ranks, per_trial):
+    path = write(tmp_path, FAILING)
+    arguments = ("sweep", path, "--out", tmp_path, "--quiet", "--ranks-per-trial", per_trial)
+    done = run(*arguments, ranks=ranks, check=False)
+    assert done.returncode == 1 and "4 of 8 trials failed" in done.stderr and "--retry-failed" in done.stderr
+    rows = table(tmp_path)
+    assert [row["status"] for row in rows] == ["done"] * 4 + ["failed"] * 4
+    assert all("diverged in round 0" in row["message"] for row in rows[4:])
+    # They fail again, and alone are run again.
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep").glob("trials/*/result.h5")}
+    assert len(before) == 4
+    again = run(*arguments, "--retry-failed", ranks=ranks, check=False)
+    assert again.returncode == 1 and table(tmp_path) == rows
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep").glob("trials/*/result.h5")}
+    begun = (tmp_path / "sweep/journal/sweep.jsonl").read_text().count('"begun"')
+    assert begun == 8 + 4
+
+
+def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
+    path = write(tmp_path, GRID.replace("train.lr", "train.lx"))
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "train.lx: unknown key; did you mean train.lr?" in done.stderr
+    path = write(tmp_path, GRID + '[[parameter]]\nkey = "data.clients"\nvalues = [100000]\n')
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "data.clients" in done.stderr
+    path = write(tmp_path, GRID)
+    done = run("sweep", path, "--out", tmp_path, "--ranks-per-trial", 3, ranks=2, check=False)
+    assert done.returncode == 2 and "--ranks-per-trial 3: the job has 2 ranks" in done.stderr
+    assert not (tmp_path / "sweep").exists()
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/notes").write_text("mine")
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "--continue" in done.stderr
+
+
+def test_array_of_tasks_comes_to_the_same_tables(grid, tmp_path):
+    path, folder, _ = grid
+    trials = ask("sweep", path, "--list").splitlines()
+    assert [line.split()[1] for line in trials] == [row["trial"] for row in table(folder)]
+    for number in range(1, len(trials) + 1):
+        run("sweep", path, "--out", tmp_path, "--only", number, "--quiet", ranks=1 + number % 2)
+    assert not (tmp_path / "sweep/sweep.csv").exists()
+    run("sweep", path, "--out", tmp_path, "--continue", "--quiet")
+    assert table(tmp_path) == table(folder)
+    done = run("sweep", path, "--out", tmp_path, "--only", 99, check=False)
+    assert done.returncode == 2 and "--only 99: the sweep has 12 trials" in done.stderr
