@@ -1,7 +1,7 @@
-// population_bench [SCRATCH]: memory and round time of large populations. Every client has been
-// given what training leaves it: a mask of its own with 5 % of the bits set at random, and values;
-// then rounds of 1,000 clients train, select and aggregate, and a checkpoint is written. Each case
-// runs in a process of its own.
+// population_bench [SCRATCH]: memory and round time of large populations. First every client takes
+// part in one round, in which it trains and grows a mask of 5 %; a checkpoint of that is the start
+// of the measurement: rounds of 1,000 clients train, select and aggregate, and a checkpoint is
+// written. Each part of each case runs in a process of its own.
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -12,7 +12,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <random>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,7 @@ constexpr std::size_t kCohort = 1000;
 constexpr double kPersonal = 0.05;
 constexpr std::size_t kBudget = std::size_t{1} << 30;
 constexpr int kRounds = 7;
+constexpr int kFirst = 4;  ///< the measured rounds are later than the growth before them
 
 struct Case {
   std::size_t clients;
@@ -78,23 +81,6 @@ class Full final : public Fields {
   void check(bool, std::string_view, std::string_view) override {}
 };
 
-void fill(Simulation& simulation) {
-  const ParameterLayout& layout = simulation.layout();
-  std::mt19937 random(1);
-  std::geometric_distribution<std::size_t> gap(kPersonal);
-  for (const int client : simulation.shard()) {
-    std::vector<Word> words(layout.words(), 0);
-    for (const ops::Range& range : layout.ranges())
-      for (std::size_t j = gap(random); j < range.size; j += 1 + gap(random))
-        set_bit(words.data(), range.begin + j);
-    ClientState& state = simulation.store().state(client);
-    state.mask = std::make_shared<const Mask>(std::move(words));
-    state.personal.assign(state.mask->count(), 0.01F);
-    state.vectors.resize(simulation.belongings().vectors.size());
-    simulation.store().trim();
-  }
-}
-
 /// Mean bytes of a client's state.
 struct Sizes {
   double in_memory = 0;
@@ -119,47 +105,75 @@ struct CheckpointCost {
   double mib = 0;
 };
 
-/// Of a checkpoint in the scratch folder, on disk when the time ends.
-CheckpointCost write_one(Simulation& simulation, const std::string& scratch, Communicator& comm) {
-  const std::filesystem::path folder =
-      scratch.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(scratch);
-  const auto path = folder / fmt::format("population-{}.h5", getpid());
+/// Of a checkpoint, on disk when the time ends.
+CheckpointCost write_one(const std::filesystem::path& path, Simulation& simulation,
+                         Communicator& comm) {
   const auto start = std::chrono::steady_clock::now();
   write_checkpoint(path, {}, {.rounds = kRounds, .config = "", .journal = {}}, simulation, comm);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  const auto bytes = std::filesystem::file_size(path);
-  std::filesystem::remove(path);
-  return {seconds.count(), static_cast<double>(bytes) / (1 << 20)};
+  return {seconds.count(), static_cast<double>(std::filesystem::file_size(path)) / (1 << 20)};
 }
 
-void measure(const Case& chosen, const std::string& scratch) {
-  constexpr std::size_t kSamples = 2000;
-  const ops::ImageShape image{.height = 28, .width = 28, .channels = 1};
-  const Dataset data = testing::random_dataset(kSamples, kSamples, image, 10);
-  const Partition partition = share_samples(chosen.clients, kSamples);
-  const Network network({.name = ModelKind::mlp, .hidden = chosen.hidden}, image, 10);
-  auto method = make_fedselect();
-  Full full;
-  method->describe(full);
-  method->prepare(network.layout());
-  auto ops = ops::make_cpu_ops();
-  auto comm = make_self_communicator();
-  auto sums = make_host_sum(*comm);
-  SimulationSetup setup{
-      .seed = 1, .rounds = 1 << 30, .train = {}, .federation = {}, .evaluate = {}};
-  setup.passes = 5;
-  setup.federation.participation = (kCohort + 0.5) / static_cast<double>(chosen.clients);
-  setup.store = {.memory = kBudget, .scratch = scratch};
-  Simulation simulation(setup, *method, network, data, partition, Device{*ops, *sums}, *comm);
+/// A population of which so many clients, or a few more, make a cohort.
+class Population {
+ public:
+  Population(const Case& chosen, std::size_t cohort, const std::string& scratch)
+      : data_(testing::random_dataset(kSamples, kSamples, kImage, 10)),
+        partition_(share_samples(chosen.clients, kSamples)),
+        network_({.name = ModelKind::mlp, .hidden = chosen.hidden}, kImage, 10) {
+    Full full;
+    method_->describe(full);
+    method_->prepare(network_.layout());
+    SimulationSetup setup{
+        .seed = 1, .rounds = 1 << 30, .train = {}, .federation = {}, .evaluate = {}};
+    setup.passes = 5;
+    setup.evaluate.every = 1 << 30;
+    setup.federation.participation =
+        std::min(1.0, (static_cast<double>(cohort) + 0.5) / static_cast<double>(chosen.clients));
+    setup.store = {.memory = kBudget, .scratch = scratch};
+    simulation_.emplace(setup, *method_, network_, data_, partition_, Device{*ops_, *sums_},
+                        *comm_);
+  }
 
+  Simulation& simulation() { return *simulation_; }
+  Communicator& comm() { return *comm_; }
+  double parameters() const { return static_cast<double>(network_.layout().size()); }
+
+ private:
+  static constexpr std::size_t kSamples = 2000;
+  static constexpr ops::ImageShape kImage{.height = 28, .width = 28, .channels = 1};
+
+  Dataset data_;
+  Partition partition_;
+  Network network_;
+  std::unique_ptr<Algorithm> method_ = make_fedselect();
+  std::unique_ptr<ops::Ops> ops_ = ops::make_cpu_ops();
+  std::unique_ptr<Communicator> comm_ = make_self_communicator();
+  std::unique_ptr<DeviceSum> sums_ = make_host_sum(*comm_);
+  std::optional<Simulation> simulation_;
+};
+
+/// Every client takes part in a round of growth.
+void train_everyone(const Case& chosen, const std::string& scratch,
+                    const std::filesystem::path& checkpoint) {
+  constexpr int kGrowth = 3;  // the first round in which masks grow
+  Population all(chosen, chosen.clients, scratch);
+  all.simulation().round(kGrowth);
+  write_one(checkpoint, all.simulation(), all.comm());
+}
+
+void measure(const Case& chosen, const std::string& scratch,
+             const std::filesystem::path& checkpoint) {
+  Population population(chosen, kCohort, scratch);
+  Simulation& simulation = population.simulation();
   const double fixed = resident_mib();
-  fill(simulation);
+  Checkpoint(checkpoint).restore(simulation);
   std::vector<double> seconds;
   double peak = 0;
   double store = 0;
   for (int t = 0; t < kRounds; ++t) {
     const auto start = std::chrono::steady_clock::now();
-    const RoundRecord record = simulation.round(t);
+    const RoundRecord record = simulation.round(kFirst + t);
     seconds.push_back(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     store = record.ranks.front().seconds[static_cast<std::size_t>(Phase::store)];
@@ -167,8 +181,8 @@ void measure(const Case& chosen, const std::string& scratch) {
   }
   std::sort(seconds.begin(), seconds.end());
   const Sizes sizes = sample_sizes(simulation);
-  const auto parameters = static_cast<double>(network.layout().size());
-  const CheckpointCost cost = write_one(simulation, scratch, *comm);
+  const double parameters = population.parameters();
+  const CheckpointCost cost = write_one(checkpoint, simulation, population.comm());
   fmt::print(
       "| {} | {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.3f} | {:.3f} | {:.0f} | {:.2f} "
       "|\n",
@@ -176,6 +190,17 @@ void measure(const Case& chosen, const std::string& scratch) {
       sizes.in_file, fixed, peak - fixed, seconds[seconds.size() / 2], store, cost.mib,
       cost.seconds);
   std::fflush(stdout);
+}
+
+/// Whether `action` succeeds in a process of its own.
+bool run_apart(const std::function<void()>& action) {
+  if (fork() == 0) {
+    action();
+    _exit(0);
+  }
+  int status = 0;
+  wait(&status);
+  return status == 0;
 }
 
 }  // namespace
@@ -190,15 +215,16 @@ int main(int argc, char** argv) {
       "seconds |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|");
   std::fflush(stdout);
+  const std::string scratch = argc > 1 ? argv[1] : "";
+  namespace fs = std::filesystem;
+  const fs::path checkpoint = (scratch.empty() ? fs::temp_directory_path() : fs::path(scratch)) /
+                              fmt::format("population-{}.h5", getpid());
+  bool is_well = true;
   for (const Case& chosen :
-       {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}}) {
-    if (fork() == 0) {
-      fedselect::measure(chosen, argc > 1 ? argv[1] : "");
-      _exit(0);
-    }
-    int status = 0;
-    wait(&status);
-    if (status != 0) return 1;
-  }
-  return 0;
+       {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}})
+    is_well = is_well &&
+              fedselect::run_apart([&] { train_everyone(chosen, scratch, checkpoint); }) &&
+              fedselect::run_apart([&] { measure(chosen, scratch, checkpoint); });
+  fs::remove(checkpoint);
+  return is_well ? 0 : 1;
 }

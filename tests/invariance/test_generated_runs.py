@@ -22,6 +22,7 @@ FIRST = int(os.environ.get("FEDSELECT_FIRST_CASE", "0"))
 RANKS = (1, 2, 3, 4, 7)
 NEEDS_NORM = ("fedbn",)
 PLAIN_ONLY = ("scaffold", "pfedme")
+DEEP = ("resnet20", "resnet18")  # take long: little of everything
 PARTITIONS = {
     "iid": "",
     "quantity": "beta = 0.5\nmin_samples = 4\n",
@@ -38,22 +39,26 @@ class Case:
         self.rounds = self.draw.randint(2, 5)
         self.method = self.draw.choice(method_names())
         self.config = folder / "config.toml"
-        self.config.write_text(self.text(make_idx(folder / "data")))
+        self.config.write_text(self.text(folder / "data"))
 
     def text(self, data):
         draw, pick = self.draw, self.draw.choice
-        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "cnn", "resnet8"])
+        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "mlp", "cnn", "cnn", "lenet5", "resnet8", "resnet8", *DEEP])
+        is_deep = model in DEEP
+        if is_deep:
+            self.rounds = 2
         if model == "logistic" and self.needs_layers():
             model = "mlp"
+        make_idx(data, size=12 if model == "lenet5" else 8, train=96 if is_deep else 240)
         partition = pick(sorted(PARTITIONS))
         plain = self.method in PLAIN_ONLY
         optimizer = "" if plain else pick(["", "momentum = 0.9\n", "optimizer = \"adam\"\n"])
         server = "" if plain or self.method == "local" else pick(["", "", "optimizer = \"yogi\"\nlr = 0.02\n", "optimizer = \"momentum\"\n"])
         lines = [
             f'name = "generated"\nseed = {draw.randint(1, 10**6)}\nrounds = {self.rounds}',
-            f'[data]\npath = "{data}"\nclients = {draw.randint(3, 9)}\npartition = "{partition}"\n{PARTITIONS[partition]}',
-            f'[model]\nname = "{model}"\n' + {"mlp": "hidden = 10\n", "resnet8": f'norm = "{pick(["batch", "group"])}"\n'}.get(model, ""),
-            f"[train]\npasses = {draw.randint(2, 3)}\nbatch = {pick([3, 8, 32])}\nlr = {pick([0.01, 0.1])}\n{optimizer}"
+            f'[data]\npath = "{data}"\nclients = {3 if is_deep else draw.randint(3, 9)}\npartition = "{partition}"\n{PARTITIONS[partition]}',
+            f'[model]\nname = "{model}"\n' + {"mlp": "hidden = 10\n"}.get(model, f'norm = "{pick(["batch", "group"])}"\n' if model.startswith("resnet") else ""),
+            f"[train]\npasses = {draw.randint(2, 3)}\nbatch = {32 if is_deep else pick([3, 8, 32])}\nlr = {pick([0.01, 0.1])}\n{optimizer}"
             f"weight_decay = {pick([0.0, 0.001])}\ngrad_clip = {pick([0.0, 1.0])}\nshuffle = {pick(['true', 'false'])}\n"
             f"warmup = {pick([0, 2])}\n",
             f"[federation]\nparticipation = {pick([0.3, 0.7, 1.0])}\nsampling = \"{pick(['per-round', 'fixed'])}\"\n",
