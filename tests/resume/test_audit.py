@@ -3,7 +3,9 @@ going back to a version that was kept."""
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
-from job import kill_all, start, wait_until  # noqa: E402
+from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from program import ask, finish, program, run  # noqa: E402
 
 ROUNDS = 5
@@ -199,3 +201,20 @@ def test_audit_of_a_killed_run(tmp_path):
     said = ask("verify", home)
     assert said.count("as the run finished with them") == 2
     assert any(entry.get("cut_bytes") == 13 for entry in entries_of(home / "fedselect"))
+
+
+def test_audit_of_a_stop_at_the_end_of_a_kept_round(tmp_path):
+    """Of a single client, since a round of several stops between them."""
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    job = start(["run", config, "--out", tmp_path, "--set", "rounds=1000000", "--set", "checkpoint.keep_every=1", "--set",
+                 "checkpoint.every_minutes=0", "--set", "data.clients=1", "--set", "federation.new_clients=0"], 1)
+    assert wait_until(lambda: len(list(home.glob("versions/*.h5"))) > 2, job)
+    os.kill(ranks_of(job)[0], signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == 75, output
+    rounds = len(experiment.metrics_of(home)) - 1
+    assert f"after round {rounds} of" in (home / "log.txt").read_text()
+    assert (home / f"versions/round-{rounds}.h5").is_file()
+    assert entries_of(home)[-1]["what"] == "keep" and entries_of(home)[-1]["rounds"] == rounds
+    ask("verify", home)
