@@ -154,7 +154,7 @@ def rounds(study) -> Section:
     labels, _ = bars(study)
     count, repeats, counted = study.round_seconds.shape
     warmup = study.warmup_seconds.shape[2]
-    figure, axes = style.panel_grid(count, 4, panel_height=1.7, gap=0.45, bottom=0.3)
+    figure, axes = style.panel_grid(count, 4, panel_height=1.7, gap=0.45, bottom=0.5)
     for k, ax in enumerate(axes):
         for repeat in range(repeats):
             label = repeat == 0
@@ -171,7 +171,6 @@ def rounds(study) -> Section:
         if ax.is_last_row:
             ax.set_xlabel("round")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=3)
-    figure.subplots_adjust()
     spread = study.round_seconds.std(axis=(1, 2)) / study.round_seconds.mean(axis=(1, 2))
     answer = f"Rounds of a point differ by {percent(spread.max())} (standard deviation over mean) at most."
     return Section("rounds", "Rounds", f"How steady are the {repeats} repeats?", answer, figure)
