@@ -40,6 +40,8 @@ void finish(const fs::path& path, const ScalingStudy& study,
   const StudySummary summary = summarise(study, points);
   fmt::print("{}", align_table(table_of(points, summary)));
   if (const auto fit = describe_fit(summary); !fit.empty()) fmt::print("{}\n", fit);
+  if (const auto caveat = caveat_of(study, points); !caveat.empty())
+    fmt::print("warning: {}\n", caveat);
   fmt::print("written to {}\n", path.string());
 }
 

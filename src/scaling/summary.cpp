@@ -138,6 +138,20 @@ StudySummary summarise(const ScalingStudy& study, const std::vector<MeasuredPoin
   return summary;
 }
 
+std::string caveat_of(const ScalingStudy& study, const std::vector<MeasuredPoint>& points) {
+  if (study.over != ScalingOver::ranks || study.kind != ScalingKind::weak) return "";
+  std::vector<double> work;
+  for (const MeasuredPoint& point : points)
+    work.push_back(flops_of(point.repeats.front()) / point.ranks);
+  const auto [least, most] = std::minmax_element(work.begin(), work.end());
+  constexpr double kTolerance = 1.05;
+  if (*most <= kTolerance * *least) return "";
+  return fmt::format(
+      "the work of a rank differs between points, {:.2f} to 1: weak scaling needs clients whose "
+      "number of samples doesn't depend on data.clients, such as shards with data.train_per_class",
+      *most / *least);
+}
+
 double least_traffic(double bytes, int ranks) { return 2 * bytes * (ranks - 1) / ranks; }
 
 std::vector<std::vector<std::string>> table_of(const std::vector<MeasuredPoint>& points,

@@ -37,6 +37,10 @@ struct StudySummary {
 /// Points with equally many repeats each, one point at least.
 StudySummary summarise(const ScalingStudy& study, const std::vector<MeasuredPoint>& points);
 
+/// What a reader of the numbers should know: weak scaling whose work of a rank differs between
+/// points by more than 5 %. Empty: nothing.
+std::string caveat_of(const ScalingStudy& study, const std::vector<MeasuredPoint>& points);
+
 /// The bytes that each of `ranks` ranks has to send at least, on average, so that all hold the sum
 /// of arrays of so many bytes. Source: Patarasuk and Yuan, J. Parallel Distrib. Comput. 69 (2009).
 double least_traffic(double bytes, int ranks);
