@@ -100,6 +100,9 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
                     "metrics/diverged in result.h5)",
                     method.label, outcome.diverged()));
   log_.say(fmt::format("{}: done, {}", method.label, describe_status(outcome)));
+  if (comm_.size() > 1)
+    log_.say(fmt::format("{}: imbalance {:.2f} (busy seconds of the busiest rank over the mean)",
+                         method.label, outcome.imbalance()));
   if (comm_.is_root()) log_.progress(fmt::format("audit.jsonl: head {}", writer->head()));
   log_.close();
   return outcome;

@@ -5,18 +5,12 @@
 #include <cstring>
 #include <numeric>
 
-#include "fed/record.hpp"
-
 namespace fedselect {
 
 namespace {
 
 double total(const PhaseSeconds& seconds) {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
-}
-
-double busy(const PhaseSeconds& seconds) {
-  return total(seconds) - seconds[static_cast<std::size_t>(Phase::communicate)];
 }
 
 /// What only the root can tell of a round, from everybody's records.
@@ -38,7 +32,8 @@ MeasuredRound run_round(int t, Simulation& simulation, RunWriter& writer, Commun
   PhaseClock& clock = simulation.clock();
   const RoundRecord mine = simulation.round(t);
   MeasuredRound round;
-  PhaseSeconds seconds = mine.ranks.front().seconds;
+  round.ranks = mine.ranks;
+  PhaseSeconds& seconds = round.ranks.front().seconds;
   const RoundRecord all = [&] {
     const PhaseClock::Scope timed(clock, Phase::communicate);
     return gather_round(comm, mine);
@@ -49,7 +44,6 @@ MeasuredRound run_round(int t, Simulation& simulation, RunWriter& writer, Commun
   }
   const PhaseSeconds more = clock.take();
   for (std::size_t p = 0; p < kPhases; ++p) seconds[p] += more[p];
-  round.ranks = {seconds};
   round.reduced = sums.take();
   if (comm.is_root()) add_totals(round, all, simulation.layout());
   clock.take();  // this accounting is no part of any round
@@ -74,17 +68,7 @@ std::int64_t CountingSum::take() {
   return bytes;
 }
 
-double MeasuredRound::seconds() const { return total(ranks.front()); }
-
-double MeasuredRound::imbalance() const {
-  double most = 0;
-  double sum = 0;
-  for (const PhaseSeconds& seconds : ranks) {
-    most = std::max(most, busy(seconds));
-    sum += busy(seconds);
-  }
-  return sum > 0 ? most * static_cast<double>(ranks.size()) / sum : 1;
-}
+double MeasuredRound::seconds() const { return total(ranks.front().seconds); }
 
 MeasuredRepeat measure_rounds(Simulation& simulation, RunWriter& writer, Communicator& comm,
                               CountingSum& sums, int warmup, int rounds) {
@@ -93,7 +77,7 @@ MeasuredRepeat measure_rounds(Simulation& simulation, RunWriter& writer, Communi
   simulation.clock().take();  // what went before the first round
   for (int t = 0; t < warmup; ++t)
     repeat.warmup.push_back(run_round(t, simulation, writer, comm, sums).seconds());
-  std::vector<PhaseSeconds> mine;
+  std::vector<RankRecord> mine;
   for (int t = warmup; t < warmup + rounds; ++t) {
     repeat.rounds.push_back(run_round(t, simulation, writer, comm, sums));
     mine.push_back(repeat.rounds.back().ranks.front());
@@ -101,10 +85,11 @@ MeasuredRepeat measure_rounds(Simulation& simulation, RunWriter& writer, Communi
   const auto all = comm.gather(bytes_of(mine));
   if (!comm.is_root()) return {};
   for (std::size_t t = 0; t < repeat.rounds.size(); ++t) {
-    std::vector<PhaseSeconds>& ranks = repeat.rounds[t].ranks;
+    std::vector<RankRecord>& ranks = repeat.rounds[t].ranks;
     ranks.resize(all.size());
     for (std::size_t rank = 0; rank < all.size(); ++rank)
-      std::memcpy(&ranks[rank], all[rank].data() + t * sizeof(PhaseSeconds), sizeof(PhaseSeconds));
+      std::memcpy(static_cast<void*>(&ranks[rank]), all[rank].data() + t * sizeof(RankRecord),
+                  sizeof(RankRecord));
   }
   return repeat;
 }

@@ -7,7 +7,7 @@
 
 #include "comm/communicator.hpp"
 #include "comm/device_sum.hpp"
-#include "fed/phase_clock.hpp"
+#include "fed/record.hpp"
 #include "fed/simulation.hpp"
 #include "io/run_writer.hpp"
 
@@ -31,17 +31,15 @@ class CountingSum final : public DeviceSum {
 
 /// A counted round on all ranks of its point.
 struct MeasuredRound {
-  std::vector<PhaseSeconds> ranks;  ///< [rank]; every rank's phases add up to its time
-  std::int64_t reduced = 0;         ///< bytes that each rank handed to sums over ranks
+  std::vector<RankRecord> ranks;  ///< every rank's phases add up to its time
+  std::int64_t reduced = 0;       ///< bytes that each rank handed to sums over ranks
   std::int64_t needed = 0;  ///< bytes of the values of the client that shares most, 4 each: fewer
                             ///< can't tell the mean of what is shared
   double flops = 0;         ///< nominal, of all training
 
   /// Wall seconds: rank 0's, which ends the round by writing its records.
   double seconds() const;
-  /// Busy seconds of the busiest rank over the mean: all but the phase "communicate", which is also
-  /// where ranks wait. 1 = balanced.
-  double imbalance() const;
+  double imbalance() const { return busy_seconds(ranks).imbalance(); }
 };
 
 /// One repeat of one point; on the root.

@@ -65,7 +65,8 @@ class Rounds {
       for (const MeasuredRepeat& repeat : point.repeats)
         for (const MeasuredRound& round : repeat.rounds)
           for (std::size_t rank = 0; rank < static_cast<std::size_t>(most); ++rank) {
-            const PhaseSeconds& seconds = rank < round.ranks.size() ? round.ranks[rank] : absent;
+            const PhaseSeconds& seconds =
+                rank < round.ranks.size() ? round.ranks[rank].seconds : absent;
             values.insert(values.end(), seconds.begin(), seconds.end());
           }
     Shape shape = shape_;
@@ -229,8 +230,8 @@ std::vector<MeasuredPoint> read_scaling(const std::filesystem::path& path,
         round.needed = needed.next();
         round.flops = flops.next();
         round.ranks.resize(most);
-        for (PhaseSeconds& rank : round.ranks)
-          for (double& phase : rank) phase = seconds.next();
+        for (RankRecord& rank : round.ranks)
+          for (double& phase : rank.seconds) phase = seconds.next();
         round.ranks.resize(static_cast<std::size_t>(point.ranks));
       }
     }

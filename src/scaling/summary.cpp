@@ -82,8 +82,8 @@ PhaseSeconds mean_phases(const MeasuredPoint& point) {
   double count = 0;
   for (const MeasuredRepeat& repeat : point.repeats)
     for (const MeasuredRound& round : repeat.rounds)
-      for (const PhaseSeconds& seconds : round.ranks) {
-        for (std::size_t p = 0; p < kPhases; ++p) sum[p] += seconds[p];
+      for (const RankRecord& rank : round.ranks) {
+        for (std::size_t p = 0; p < kPhases; ++p) sum[p] += rank.seconds[p];
         ++count;
       }
   for (double& seconds : sum) seconds /= count;

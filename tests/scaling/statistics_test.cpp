@@ -79,9 +79,9 @@ MeasuredPoint steady_point(int ranks, std::vector<double> seconds_of_repeat, dou
   for (const double seconds : seconds_of_repeat) {
     MeasuredRound round;
     round.flops = flops;
-    PhaseSeconds phases{};
-    phases[static_cast<std::size_t>(Phase::train)] = seconds;
-    round.ranks.assign(static_cast<std::size_t>(ranks), phases);
+    RankRecord rank;
+    rank.seconds[static_cast<std::size_t>(Phase::train)] = seconds;
+    round.ranks.assign(static_cast<std::size_t>(ranks), rank);
     point.repeats.push_back({.warmup = {}, .rounds = {round, round}});
   }
   return point;
@@ -131,11 +131,11 @@ TEST(Summary, WorkThatGrows) {
 
 TEST(Summary, ImbalanceLeavesWaitingOut) {
   MeasuredRound round;
-  PhaseSeconds busy{};
-  busy[static_cast<std::size_t>(Phase::train)] = 3;
-  PhaseSeconds waiting{};
-  waiting[static_cast<std::size_t>(Phase::train)] = 1;
-  waiting[static_cast<std::size_t>(Phase::communicate)] = 2;
+  RankRecord busy;
+  busy.seconds[static_cast<std::size_t>(Phase::train)] = 3;
+  RankRecord waiting;
+  waiting.seconds[static_cast<std::size_t>(Phase::train)] = 1;
+  waiting.seconds[static_cast<std::size_t>(Phase::communicate)] = 2;
   round.ranks = {busy, waiting};
   EXPECT_DOUBLE_EQ(round.imbalance(), 1.5);
   EXPECT_DOUBLE_EQ(round.seconds(), 3);

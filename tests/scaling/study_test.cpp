@@ -98,7 +98,7 @@ TEST(ScalingFile, ComesBackAsItWasWritten) {
   for (int ranks = 1; ranks <= 2; ++ranks) {
     MeasuredRound round{.ranks = {}, .reduced = 10 * ranks, .needed = ranks, .flops = 0.5};
     round.ranks.resize(static_cast<std::size_t>(ranks));
-    for (PhaseSeconds& seconds : round.ranks) seconds.fill(ranks);
+    for (RankRecord& rank : round.ranks) rank.seconds.fill(ranks);
     points.push_back({.value = ranks,
                       .ranks = ranks,
                       .clients = 7,
@@ -117,7 +117,8 @@ TEST(ScalingFile, ComesBackAsItWasWritten) {
   ASSERT_EQ(read[1].repeats.size(), 2);
   EXPECT_EQ(read[1].repeats[0].warmup, (std::vector{0.25}));
   EXPECT_EQ(read[0].repeats[1].rounds[0].ranks.size(), 1);
-  EXPECT_EQ(read[1].repeats[1].rounds[0].ranks, points[1].repeats[1].rounds[0].ranks);
+  EXPECT_EQ(read[1].repeats[1].rounds[0].ranks[1].seconds,
+            points[1].repeats[1].rounds[0].ranks[1].seconds);
   EXPECT_EQ(read[1].repeats[1].rounds[0].reduced, 20);
   study.text += "# changed";
   EXPECT_THROW(read_scaling(path, study), InputError);
