@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -9,6 +8,7 @@
 #include "app/failure.hpp"
 #include "app/scaling_runner.hpp"
 #include "app/text.hpp"
+#include "app/watch_options.hpp"
 #include "io/run_folder.hpp"
 #include "scaling/scaling_file.hpp"
 #include "scaling/summary.hpp"
@@ -115,6 +115,7 @@ void add_scaling_command(CLI::App& app, Request& request) {
       ->excludes(point);
   add_device_options(*command, options->device);
   add_store_options(*command, options->store);
+  add_watch_options(*command, request.limits);
   command->footer(R"(Writes OUT/NAME/scaling.h5, which analysis/scaling draws, and prints a table.
 
 A study over ranks measures each point on the first ranks of the job; the others wait. Nothing else
