@@ -94,7 +94,7 @@ warn() {
   stop_ranks
 }
 
-# launch run ARGUMENT...: runs the program with these on all ranks; sets exit_code.
+# launch ARGUMENT...: runs the program with these on all ranks; sets exit_code.
 launch() {
   if [ -n "$scratch" ] && [[ " $* " != *" --scratch"* ]]; then set -- "$@" --scratch "$scratch"; fi
   echo "job ${SLURM_JOB_ID:-none}, start ${SLURM_RESTART_COUNT:-0}: ${SLURM_NTASKS:-?} ranks on ${SLURM_JOB_NODELIST:-?}:" \

@@ -90,6 +90,7 @@ std::optional<int> parse_command_line(int argc, char** argv, Request& request) {
       "version of the program, compiler, libraries and device");
   add_run_command(app, request);
   add_sweep_command(app, request);
+  add_scaling_command(app, request);
   add_check_command(app, request);
   add_methods_command(app, request);
   add_data_command(app, request);

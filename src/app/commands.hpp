@@ -20,6 +20,7 @@ struct Request {
 // Each declares a sub-command; when the command line names it, it leaves its work in `request`.
 void add_run_command(CLI::App& app, Request& request);
 void add_sweep_command(CLI::App& app, Request& request);
+void add_scaling_command(CLI::App& app, Request& request);
 void add_check_command(CLI::App& app, Request& request);
 void add_methods_command(CLI::App& app, Request& request);
 void add_data_command(CLI::App& app, Request& request);

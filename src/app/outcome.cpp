@@ -26,6 +26,9 @@ std::string describe_accuracy(const std::optional<double>& accuracy) {
 
 void Outcome::add(const RoundRecord& round, double seconds) {
   seconds_ += seconds;
+  const BusySeconds busy = busy_seconds(round.ranks);
+  busy_.most += busy.most;
+  busy_.mean += busy.mean;
   double personal = 0;
   std::int64_t cohort = 0;
   for (std::size_t i = 0; i < round.clients.size(); ++i) {

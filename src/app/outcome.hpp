@@ -32,6 +32,9 @@ class Outcome {
   /// How often a client was left out of a round's aggregate because it diverged.
   std::int64_t diverged() const { return diverged_; }
 
+  /// BusySeconds::imbalance() over all rounds: each is as long as its busiest rank.
+  double imbalance() const { return busy_.imbalance(); }
+
   /// The outcomes as a table with a headline.
   static std::string table(const std::vector<Outcome>& outcomes);
 
@@ -46,6 +49,7 @@ class Outcome {
   std::int64_t gradients_ = 0;
   std::int64_t diverged_ = 0;
   double seconds_ = 0;
+  BusySeconds busy_;  ///< of all rounds
 };
 
 }  // namespace fedselect

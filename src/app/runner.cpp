@@ -10,6 +10,7 @@
 
 #include "app/binding.hpp"
 #include "app/failure.hpp"
+#include "app/method_setup.hpp"
 #include "app/stop_signal.hpp"
 #include "data/fingerprint.hpp"
 #include "files/atomic_file.hpp"
@@ -29,36 +30,6 @@ std::vector<fs::path> choose_folders(const fs::path& home, const Config& config)
   std::vector<fs::path> folders;
   for (const MethodConfig& method : config.methods) folders.push_back(home / method.label);
   return folders;
-}
-
-SimulationSetup setup_of(const Experiment& experiment, const MethodConfig& method) {
-  const Config& config = experiment.config;
-  return {.seed = static_cast<std::uint64_t>(config.seed),
-          .rounds = static_cast<int>(config.rounds),
-          .train = config.train,
-          .server = config.server,
-          .federation = config.federation,
-          .faults = config.faults,
-          .absences = experiment.absences,
-          .evaluate = config.evaluate,
-          .passes = passes_of(method, config.train),
-          .initial = experiment.initial.values};
-}
-
-RunDescription describe_run(const Config& config, std::size_t index, std::string manifest) {
-  const MethodConfig& method = config.methods[index];
-  const auto tested_on = static_cast<std::size_t>(method.algorithm->tested_on());
-  return {.name = config.name,
-          .label = method.label,
-          .method = method.name,
-          .config = write_config(config, index),
-          .manifest = std::move(manifest),
-          .seed = config.seed,
-          .tested_on = kTestedOnNames[tested_on],
-          .masks = config.output.masks,
-          .client_models = config.output.client_models,
-          .cross = config.evaluate.cross,
-          .target = config.evaluate.target};
 }
 
 std::string describe_status(const Outcome& outcome) {
@@ -129,6 +100,9 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
                     "metrics/diverged in result.h5)",
                     method.label, outcome.diverged()));
   log_.say(fmt::format("{}: done, {}", method.label, describe_status(outcome)));
+  if (comm_.size() > 1)
+    log_.say(fmt::format("{}: imbalance {:.2f} (busy seconds of the busiest rank over the mean)",
+                         method.label, outcome.imbalance()));
   if (comm_.is_root()) log_.progress(fmt::format("audit.jsonl: head {}", writer->head()));
   log_.close();
   return outcome;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <numeric>
 
 namespace fedselect {
 
@@ -11,60 +10,82 @@ namespace {
 
 constexpr double kTolerance = 0.05;
 
-/// What each rank has to do, and whom it would train.
+/// What each rank has to do, in seconds, and whom it would train.
 class Loads {
  public:
   Loads(std::span<const int> clients, std::span<const double> work, std::span<const int> host_of,
-        int ranks)
-      : work_(work), of_(static_cast<std::size_t>(ranks)), on_(static_cast<std::size_t>(ranks)) {
+        std::span<const Pace> paces)
+      : work_(work), paces_(paces), of_(paces.size()), on_(paces.size()) {
     for (const int client : clients) add(client, host_of[static_cast<std::size_t>(client)]);
   }
-  double mean() const {
-    return std::accumulate(of_.begin(), of_.end(), 0.0) / static_cast<double>(of_.size());
+  /// Seconds of every rank if the work were divided without remainder.
+  double even() const {
+    double work = 0;
+    double speed = 0;
+    for (std::size_t rank = 0; rank < of_.size(); ++rank) {
+      work += of_[rank] / paces_[rank].training;
+      speed += 1 / paces_[rank].training;
+    }
+    return work / speed;
   }
   int busiest() const { return position(std::max_element(of_.begin(), of_.end())); }
-  int idlest() const { return position(std::min_element(of_.begin(), of_.end())); }
+  /// The rank that would be done first with one more client like those of `from`, on average.
+  int soonest(int from) const {
+    double work = 0;
+    for (const int client : on(from)) work += work_[static_cast<std::size_t>(client)];
+    work /= static_cast<double>(on(from).size());
+    std::size_t best = 0;
+    const auto end = [&](std::size_t rank) { return of_[rank] + work * paces_[rank].training; };
+    for (std::size_t rank = 1; rank < of_.size(); ++rank)
+      if (end(rank) < end(best)) best = rank;
+    return static_cast<int>(best);
+  }
   double of(int rank) const { return of_[static_cast<std::size_t>(rank)]; }
   const std::vector<int>& on(int rank) const { return on_[static_cast<std::size_t>(rank)]; }
+  /// Seconds until both ranks are done if `client` moves from one to the other.
+  double after_move(int client, int from, int to) const {
+    return std::max(of(from) - seconds(client, from), of(to) + seconds(client, to));
+  }
   void move(int client, int from, int to) {
     std::erase(on_[static_cast<std::size_t>(from)], client);
-    of_[static_cast<std::size_t>(from)] -= work_[static_cast<std::size_t>(client)];
+    of_[static_cast<std::size_t>(from)] -= seconds(client, from);
     add(client, to);
   }
 
  private:
+  double seconds(int client, int rank) const {
+    return work_[static_cast<std::size_t>(client)] *
+           paces_[static_cast<std::size_t>(rank)].training;
+  }
   void add(int client, int rank) {
     on_[static_cast<std::size_t>(rank)].push_back(client);
-    of_[static_cast<std::size_t>(rank)] += work_[static_cast<std::size_t>(client)];
+    of_[static_cast<std::size_t>(rank)] += seconds(client, rank);
   }
   int position(std::vector<double>::const_iterator at) const {
     return static_cast<int>(at - of_.begin());
   }
   std::span<const double> work_;
+  std::span<const Pace> paces_;
   std::vector<double> of_;
   std::vector<std::vector<int>> on_;
 };
 
-/// What a move of `amount` leaves to the busier one of two ranks whose loads differ by `gap`,
-/// beyond the idler one's load.
-double left_by(double amount, double gap) { return std::max(amount, gap - amount); }
-
 }  // namespace
 
 std::vector<Loan> choose_loans(std::span<const int> clients, std::span<const double> work,
-                               std::span<const int> host_of, int ranks) {
-  Loads loads(clients, work, host_of, ranks);
-  const double enough = (1 + kTolerance) * loads.mean();
+                               std::span<const int> host_of, std::span<const Pace> paces) {
+  Loads loads(clients, work, host_of, paces);
+  const double enough = (1 + kTolerance) * loads.even();
   std::vector<int> rank_of(host_of.begin(), host_of.end());
-  const auto work_of = [&](int client) { return work[static_cast<std::size_t>(client)]; };
   for (int from = loads.busiest(); loads.of(from) > enough; from = loads.busiest()) {
-    const int to = loads.idlest();
-    const double gap = loads.of(from) - loads.of(to);
+    const int to = loads.soonest(from);
+    if (to == from) break;
     const auto& candidates = loads.on(from);
     const auto best = std::min_element(candidates.begin(), candidates.end(), [&](int a, int b) {
-      return left_by(work_of(a), gap) < left_by(work_of(b), gap);
+      return loads.after_move(a, from, to) < loads.after_move(b, from, to);
     });
-    if (work_of(*best) >= gap) break;  // the busiest rank has one long client: nothing helps
+    const double saved = loads.of(from) - loads.after_move(*best, from, to);
+    if (saved <= paces[static_cast<std::size_t>(from)].loan) break;  // also: one long client
     rank_of[static_cast<std::size_t>(*best)] = to;
     loads.move(*best, from, to);
   }

@@ -21,6 +21,17 @@ std::vector<T> gather_values(Communicator& comm, const std::vector<T>& mine) {
 
 }  // namespace
 
+BusySeconds busy_seconds(std::span<const RankRecord> ranks) {
+  BusySeconds busy;
+  for (const RankRecord& rank : ranks) {
+    const double seconds = std::accumulate(rank.seconds.begin(), rank.seconds.end(), 0.0) -
+                           rank.seconds[static_cast<std::size_t>(Phase::communicate)];
+    busy.most = std::max(busy.most, seconds);
+    busy.mean += seconds / static_cast<double>(ranks.size());
+  }
+  return busy;
+}
+
 double RoundRecord::personal_share(std::size_t i, const ParameterLayout& layout) const {
   const auto& tensors = layout.tensors();
   double personal = 0;

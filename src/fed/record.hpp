@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -45,6 +46,16 @@ struct RankRecord {
   PhaseSeconds seconds{};
   double gradient_rate = 0;  ///< sample gradients a second of training
 };
+
+/// Busy seconds of a round's ranks: all but the phase "communicate", which is also where they wait.
+struct BusySeconds {
+  double most = 0;
+  double mean = 0;
+
+  /// Of the busiest rank over the mean: 1 = balanced.
+  double imbalance() const { return mean > 0 ? most / mean : 1; }
+};
+BusySeconds busy_seconds(std::span<const RankRecord> ranks);
 
 /// One round: on the root after gather_round(), of all clients and ranks; before, of one rank.
 struct RoundRecord {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -125,6 +126,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
   bool stopped = false;
   const auto left = lend(left_to_train(), is_fresh);
   store_.expect_soon(left);
+  const auto start = std::chrono::steady_clock::now();
   for_each_group(left, [&](std::span<const int> ids) {
     stopped = stopped || stop();
     if (stopped) return;
@@ -142,6 +144,8 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
     open_->records.insert(open_->records.end(), records.begin(), records.end());
     trim_store();
   });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (!stopped) measure_pace(left, seconds.count());
   bring_home();
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;

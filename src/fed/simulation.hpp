@@ -17,6 +17,7 @@
 #include "fed/device.hpp"
 #include "fed/fed_config.hpp"
 #include "fed/lending.hpp"
+#include "fed/pace.hpp"
 #include "fed/record.hpp"
 #include "fed/run_state.hpp"
 #include "fed/server.hpp"
@@ -138,6 +139,7 @@ class Simulation {
                           std::span<const MaskPtr> before) const;
   void test_everyone(RoundRecord& record);
   std::vector<int> left_to_train() const;
+  void measure_pace(std::span<const int> trained, double seconds);
   std::vector<int> lend(std::vector<int> hosted, bool is_fresh);
   void bring_home();
   std::vector<std::byte> give(int client);
@@ -157,7 +159,8 @@ class Simulation {
   Communicator& comm_;
 
   PhaseClock clock_;
-  std::vector<double> work_;        ///< that a round of each client is
+  PaceMeter pace_;
+  std::vector<double> work_;        ///< that a round of each client is: its training samples
   std::vector<int> rank_of_;        ///< that hosts it
   std::vector<int> shard_;          ///< clients that this rank hosts, ascending
   std::span<const int> trained_;    ///< those of them that take part

@@ -1,6 +1,7 @@
 // How the clients of a round come to ranks that have time for them, and home again.
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -12,9 +13,12 @@ namespace fedselect {
 /// The states of those whom another rank trains go there, ...
 std::vector<int> Simulation::lend(std::vector<int> hosted, bool is_fresh) {
   const PhaseClock::Scope timed(clock_, Phase::communicate);
-  loans_ = choose_loans(is_fresh ? reporting_ : gather_on_all(comm_, hosted), work_, rank_of_,
-                        comm_.size());
+  if (comm_.size() == 1) return hosted;
+  const auto paces = settle(share_paces(comm_, pace_.pace()));
+  loans_ =
+      choose_loans(is_fresh ? reporting_ : gather_on_all(comm_, hosted), work_, rank_of_, paces);
   if (loans_.empty()) return hosted;
+  const auto start = std::chrono::steady_clock::now();
   std::vector<std::vector<Parcel>> to(static_cast<std::size_t>(comm_.size()));
   for (const Loan& loan : loans_) {
     if (loan.host != comm_.rank()) continue;
@@ -25,6 +29,8 @@ std::vector<int> Simulation::lend(std::vector<int> hosted, bool is_fresh) {
     take(parcel);
     hosted.push_back(parcel.client);
   }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  pace_.lent(loans_.size(), seconds.count());
   trim_store();
   std::sort(hosted.begin(), hosted.end());
   return hosted;
@@ -55,6 +61,12 @@ void Simulation::bring_home() {
                 sizeof(ClientRecord));
   loans_.clear();
   trim_store();
+}
+
+void Simulation::measure_pace(std::span<const int> trained, double seconds) {
+  double work = 0;
+  for (const int client : trained) work += work_[static_cast<std::size_t>(client)];
+  pace_.trained(work, seconds);
 }
 
 /// All that this rank knows of a client, for another one.

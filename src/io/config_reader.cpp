@@ -94,6 +94,23 @@ void SectionReader::integer(std::string_view key, std::int64_t& value, const Int
   if (accept(source, key, static_cast<double>(*read), range)) value = *read;
 }
 
+void SectionReader::integers(std::string_view key, std::vector<std::int64_t>& values,
+                             const Interval& range) {
+  const Source source = declare(key);
+  if (source.node == nullptr) return;
+  const toml::array* list = source.node->as_array();
+  if (list == nullptr || list->empty() || !list->is_homogeneous<std::int64_t>())
+    return refuse_type(source, key, "a list of whole numbers, such as [1, 2, 4]");
+  values.clear();
+  for (const toml::node& number : *list) {
+    values.push_back(*number.value<std::int64_t>());
+    if (!range.contains(static_cast<double>(values.back())))
+      return refuse(
+          source.place, key,
+          fmt::format("has {}, each must be {}", values.back(), describe_interval(range)));
+  }
+}
+
 void SectionReader::real(std::string_view key, double& value, const Interval& range,
                          std::string_view /*meaning*/) {
   const Source source = declare(key);

@@ -37,6 +37,8 @@ class SectionReader final : public Fields {
 
   void integer(std::string_view key, std::int64_t& value, const Interval& range,
                std::string_view meaning) override;
+  /// A list of whole numbers, one at least.
+  void integers(std::string_view key, std::vector<std::int64_t>& values, const Interval& range);
   void real(std::string_view key, double& value, const Interval& range,
             std::string_view meaning) override;
   void flag(std::string_view key, bool& value, std::string_view meaning) override;

@@ -26,19 +26,24 @@ std::vector<double> loads_after(const std::vector<Loan>& loans, const std::vecto
   return loads;
 }
 
+/// Ranks of which nothing was measured.
+std::vector<Pace> equal(int ranks) {
+  return settle(std::vector<Pace>(static_cast<std::size_t>(ranks)));
+}
+
 TEST(Lending, MovesAsFewAsItTakes) {
   // Rank 0 has 8 + 2 + 2, rank 1 nothing of the cohort: the one move of 8 is as good as the two
   // of 2.
   const std::vector<double> work{8, 2, 2, 5};
-  const auto loans = choose_loans(std::vector{0, 1, 2}, work, std::vector{0, 0, 0, 1}, 2);
+  const auto loans = choose_loans(std::vector{0, 1, 2}, work, std::vector{0, 0, 0, 1}, equal(2));
   const auto loads = loads_after(loans, {0, 1, 2}, work, {0, 0, 0, 1}, 2);
   EXPECT_EQ(*std::max_element(loads.begin(), loads.end()), 8);
   for (const Loan& loan : loans) EXPECT_EQ(loan.host, 0);
-  EXPECT_TRUE(choose_loans(std::vector{0, 3}, work, std::vector{0, 0, 0, 0}, 1).empty());
-  EXPECT_TRUE(
-      choose_loans(std::vector{1, 2}, work, std::vector{0, 0, 1, 1}, 2).empty());  // even already
-  EXPECT_TRUE(choose_loans(std::vector{0}, work, std::vector{0, 0, 0, 1}, 2).empty());
-  EXPECT_TRUE(choose_loans({}, work, std::vector{0, 0, 0, 1}, 2).empty());
+  EXPECT_TRUE(choose_loans(std::vector{0, 3}, work, std::vector{0, 0, 0, 0}, equal(1)).empty());
+  EXPECT_TRUE(choose_loans(std::vector{1, 2}, work, std::vector{0, 0, 1, 1}, equal(2))
+                  .empty());  // even already
+  EXPECT_TRUE(choose_loans(std::vector{0}, work, std::vector{0, 0, 0, 1}, equal(2)).empty());
+  EXPECT_TRUE(choose_loans({}, work, std::vector{0, 0, 0, 1}, equal(2)).empty());
 }
 
 /// Cohorts of ten clients a rank out of a hundred, sizes log-normal with sigma 1: the busiest rank
@@ -52,7 +57,7 @@ TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
     const auto host_of = assign_shards(work, ranks);
     for (int t = 0; t < 20; ++t) {
       const auto cohort = draw_cohort({.participation = 0.1}, 3, n, t);
-      const auto loans = choose_loans(cohort, work, host_of, ranks);
+      const auto loans = choose_loans(cohort, work, host_of, equal(ranks));
       const auto loads = loads_after(loans, cohort, work, host_of, ranks);
       const double mean =
           std::accumulate(loads.begin(), loads.end(), 0.0) / static_cast<double>(ranks);
@@ -63,6 +68,67 @@ TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
           << ranks << " ranks, round " << t;
       EXPECT_LT(loans.size(), cohort.size() / 2);
     }
+  }
+}
+
+TEST(Lending, ASlowRankGetsLess) {
+  // Eight clients, four a rank; rank 1 takes three times as long for each: 6 and 2 are even.
+  const std::vector<double> work(8, 10.0);
+  const std::vector<int> clients{0, 1, 2, 3, 4, 5, 6, 7};
+  const std::vector<int> hosts{0, 0, 0, 0, 1, 1, 1, 1};
+  const auto loans =
+      choose_loans(clients, work, hosts, settle({{.training = 0.1}, {.training = 0.3}}));
+  ASSERT_EQ(loans.size(), 2);
+  for (const Loan& loan : loans) EXPECT_EQ(loan.guest, 0);
+}
+
+TEST(Lending, OnlyWhereItPays) {
+  // Rank 0 has 4 s to do, rank 1 nothing; each of two moves saves 1 s.
+  const std::vector<double> work{1, 1, 1, 1};
+  const std::vector<int> clients{0, 1, 2, 3};
+  const std::vector<int> hosts{0, 0, 0, 0};
+  const auto loans = [&](double seconds) {
+    return choose_loans(clients, work, hosts, settle({{1, seconds}, {1, 0}})).size();
+  };
+  EXPECT_EQ(loans(0), 2);
+  EXPECT_EQ(loans(0.9), 2);
+  EXPECT_EQ(loans(1.1), 0);
+}
+
+/// An idle slow rank must not keep a fast one from helping.
+TEST(Lending, GoesToTheRankThatIsDoneFirst) {
+  const std::vector<double> work{1, 1, 1, 1, 1, 1};
+  const auto loans = choose_loans(std::vector{0, 1, 2, 3, 4, 5}, work,
+                                  std::vector{0, 0, 0, 0, 0, 1}, settle({{1, 0}, {1, 0}, {9, 0}}));
+  ASSERT_EQ(loans.size(), 2);
+  for (const Loan& loan : loans) EXPECT_EQ(loan.guest, 1);
+}
+
+TEST(Pace, IsSmoothedAndSettled) {
+  PaceMeter meter;
+  EXPECT_EQ(meter.pace().training, 0);
+  meter.trained(10, 5);
+  meter.trained(10, 15);
+  meter.trained(0, 3);  // nothing learned
+  EXPECT_EQ(meter.pace().training, 1);
+  meter.lent(4, 2);
+  EXPECT_EQ(meter.pace().loan, 1);
+  const auto settled = settle({{1, 0}, {1.05, 0.5}, {0, 0}, {2, 0.1}, {1, 0}});
+  std::vector<double> training;
+  for (const Pace& pace : settled) {
+    training.push_back(pace.training);
+    EXPECT_EQ(pace.loan, 0.5);
+  }
+  EXPECT_EQ(training, (std::vector{1.05, 1.05, 1.05, 2.0, 1.05}));
+  EXPECT_EQ(settle({{0, 0}}).front().training, 1);
+}
+
+TEST(Pace, IsSharedBitForBit) {
+  const auto paces = share_paces(world(), {1.0 / (3 + world().rank()), 0.1 * world().rank()});
+  ASSERT_EQ(paces.size(), static_cast<std::size_t>(world().size()));
+  for (int rank = 0; rank < world().size(); ++rank) {
+    EXPECT_EQ(paces[static_cast<std::size_t>(rank)].training, 1.0 / (3 + rank));
+    EXPECT_EQ(paces[static_cast<std::size_t>(rank)].loan, 0.1 * rank);
   }
 }
 

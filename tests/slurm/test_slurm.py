@@ -103,17 +103,38 @@ def test_array_of_the_lines_of_a_file(desk, experiments):
         assert differences(expected, desk.folder / "runs" / name) == []
 
 
-def test_scaling_strong_and_weak(desk, experiments):
-    jobs = desk.submit("scaling", "--ranks", "1,4", "--ranks-per-node", 2)
-    jobs += desk.submit("scaling", "--ranks", "3", "--clients-per-rank", 2)
-    for job in jobs:
+@pytest.fixture
+def study(desk):
+    """Submits a weak scaling study of two clients a rank; what is in its folder."""
+    path = desk.folder / "weak.toml"
+    path.write_text(f'name = "weak"\nconfig = "{desk.config}"\nkind = "weak"\nclients_per_rank = 2\nvalues = [1, 4]\n'
+                    "rounds = 2\nwarmup = 1\nrepeats = 2\n")
+    desk.config = path
+    return desk.folder / "runs" / "weak"
+
+
+def check_study(folder):
+    with h5py.File(folder / "scaling.h5") as file:
+        assert file["points/ranks"][:].tolist() == [1, 4]
+        assert file["points/clients"][:].tolist() == [2, 8]
+        assert file["rounds/phase_seconds"].shape == (2, 2, 2, 4, 8)
+        hosts = [json.loads(manifest)["hosts"] for manifest in file["points/manifest"].asstr()[:]]
+    assert [[len(host["ranks"]) for host in point] for point in hosts] == [[1], [2, 2]]
+
+
+def test_scaling_study_in_one_job(desk, study):
+    [job] = desk.submit("scaling", "--nodes", 2, "--ranks-per-node", 2)
+    desk.done(job)
+    check_study(study)
+
+
+def test_scaling_study_point_by_point(desk, study):
+    *points, join = desk.submit("scaling", "--ranks", "1,4", "--ranks-per-node", 2)
+    for job in points:
         desk.done(job)
-    for ranks in (1, 4):
-        name = f"config-strong-{ranks}"
-        assert differences(experiments.result(name=name), desk.folder / "runs" / name) == []
-        assert [len(found) for found in desk.hosts(name).values()] == [min(2, ranks)] * max(1, ranks // 2)
-    with h5py.File(desk.folder / "runs" / "config-weak-3" / "result.h5") as file:
-        assert file["metrics/accuracy"].shape[1] == 6
+    desk.done(join)
+    check_study(study)
+    assert (study / "figures" / "efficiency.png").exists()
 
 
 def test_chain_of_a_run_and_its_report(desk):
@@ -200,7 +221,8 @@ def test_a_job_that_is_asked_to_stop_loses_nothing(desk, experiments, machine):
     (["run.sbatch", "absent.toml"], "no config absent.toml"),
     (["run.sbatch"], "usage: sbatch"),
     (["array.sbatch", "CONFIG", "CONFIG"], "no job array"),
-    (["scaling.sbatch", "sideways", "CONFIG"], "strong, or weak=K"),
+    (["scaling.sbatch"], "usage: sbatch"),
+    (["join.sbatch", "runs/weak"], "usage: sbatch"),
 ])
 def test_job_files_refuse_by_hand(desk, arguments, said):
     script, *rest = [str(desk.config) if part == "CONFIG" else part for part in arguments]

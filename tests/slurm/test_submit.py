@@ -55,7 +55,7 @@ def test_report_follows_the_run(folder):
     for arguments, run in (([], "runs/first"), (["--name", "n", "--out", "o"], "o/n")):
         found = commands(folder, "run", CONFIG, "--time", "60", "--report", *arguments)
         assert len(found) == 2
-        assert found[1] == ("--dependency=afterok:FIRST --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
+        assert found[1] == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
                             f"report.sbatch {run}")
 
 
@@ -65,11 +65,16 @@ def test_array(folder):
 
 
 def test_scaling(folder):
+    assert commands(folder, "scaling", CONFIG, "--nodes", "2", "--ranks-per-node", "4", "--", "--device", "cpu") == [
+        "--nodes=2 --ntasks-per-node=4 scaling.sbatch study.toml --out runs --device cpu"]
+
+
+def test_scaling_point_by_point(folder):
     points = [(1, 3), (1, 4), (3, 4)]
-    found = commands(folder, "scaling", CONFIG, "--ranks", "3,4,12", "--ranks-per-node", "4")
-    assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch strong study.toml --out runs" for n, r in points]
-    [weak] = commands(folder, "scaling", CONFIG, "--ranks", "2", "--clients-per-rank", "5")
-    assert weak == "--nodes=1 --ntasks-per-node=2 scaling.sbatch weak=5 study.toml --out runs"
+    *found, join = commands(folder, "scaling", CONFIG, "--ranks", "3,4,12", "--ranks-per-node", "4", "--out", "o")
+    assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch study.toml --out o --point {n * r}" for n, r in points]
+    assert join == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
+                    "join.sbatch o/first study.toml --out o")
 
 
 def test_a_machine_decides_unless_the_user_does(folder):
@@ -100,7 +105,7 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     done = submit(folder, *arguments, path=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["job 71", "job 72"]
-    dry = submit(folder, *arguments, "--dry-run").stdout.replace("FIRST", "71").replace("sbatch --parsable", "--parsable")
+    dry = submit(folder, *arguments, "--dry-run").stdout.replace("EARLIER", "71").replace("sbatch --parsable", "--parsable")
     assert (folder / "calls.txt").read_text() == dry
     (tools / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n")
     done = submit(folder, *arguments, path=f"{tools}:{os.environ['PATH']}")
@@ -123,10 +128,10 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["array", CONFIG, "absent.txt"], "no file absent.txt"),
     (["array", CONFIG, "empty.txt"], "empty.txt is empty"),
     (["array", CONFIG, "gap.txt"], "gap.txt, line 2 is empty"),
-    (["scaling", CONFIG], "required: --ranks"),
     (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
     (["scaling", CONFIG, "--ranks", "4,6", "--ranks-per-node", "4"], "6 ranks don't fill nodes of 4"),
-    (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "unrecognized arguments: --nodes"),
+    (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "--ranks says how large each job is"),
+    (["scaling", "nameless.toml", "--ranks", "4"], "nameless.toml has no name"),
 ])
 def test_refusals_are_one_line(folder, arguments, said):
     (folder / "nameless.toml").write_text('[data]\nname = "other"\n')

@@ -1,0 +1,188 @@
+"""`fedselect scaling` at 1, 2 and 4 ranks: what is in scaling.h5, that its numbers agree with each other, that points measured
+by jobs of their own join, what is refused; and the figures of analysis/scaling. Not speed. ctest sets FEDSELECT_PROGRAM."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "tools"), str(ROOT / "analysis")]
+from make_idx import make_idx  # noqa: E402
+from program import run  # noqa: E402
+
+PHASES = ["train", "select", "aggregate", "communicate", "store", "evaluate", "write", "other"]
+ROUNDS, WARMUP, REPEATS = 3, 1, 2
+EXPERIMENT = """
+[data]
+path = "{data}"
+clients = 8
+partition = "shards"
+classes_per_client = 1
+train_per_class = 12
+
+[model]
+name = "mlp"
+hidden = 12
+
+[train]
+passes = 1
+batch = 8
+
+[[method]]
+name = "fedselect"
+
+[[method]]
+name = "fedavg"
+"""
+STUDY = f"""
+name = "tiny"
+config = "experiment.toml"
+method = "fedavg"
+rounds = {ROUNDS}
+warmup = {WARMUP}
+repeats = {REPEATS}
+"""
+STRONG = "values = [1, 2, 4]\n"
+WEAK = 'kind = "weak"\nclients_per_rank = 4\nvalues = [1, 2]\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT.format(data=make_idx(tmp_path / "data")))
+    return tmp_path
+
+
+def scaling(folder, more, *arguments, ranks=1, code=0):
+    (folder / "study.toml").write_text(STUDY + more)
+    done = run("scaling", folder / "study.toml", "--out", folder / "out", *arguments, ranks=ranks, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def draw(folder):
+    return subprocess.run([sys.executable, ROOT / "analysis" / "scaling", folder], capture_output=True, text=True, timeout=60)
+
+
+def median_rounds(file):
+    return np.median(file["rounds/seconds"][:], axis=2)  # (K, S)
+
+
+def check_file(file, ranks, clients):
+    """Shapes, and that what is derived is what the rounds say."""
+    count, most = len(ranks), max(ranks)
+    attributes = {name: file.attrs[name] for name in ("format", "version", "name", "method", "over")}
+    assert attributes["format"] == "fedselect-scaling" and attributes["version"] == 1 and attributes["name"] == "tiny"
+    assert file["points/ranks"][:].tolist() == ranks
+    assert file["points/clients"][:].tolist() == clients
+    assert list(file["rounds/phase"].asstr()[:]) == PHASES
+    seconds = file["rounds/phase_seconds"][:]
+    assert seconds.shape == (count, REPEATS, ROUNDS, most, len(PHASES))
+    for k, here in enumerate(ranks):
+        assert (seconds[k, :, :, :here] >= 0).all() and np.isnan(seconds[k, :, :, here:]).all()
+        busy = seconds[k, :, :, :here].sum(axis=3) - seconds[k, :, :, :here, PHASES.index("communicate")]
+        assert file["rounds/imbalance"][k] == pytest.approx(busy.max(axis=2) / busy.mean(axis=2))
+        assert file["summary/phase_seconds"][k] == pytest.approx(seconds[k, :, :, :here].mean(axis=(0, 1, 2)))
+    assert file["rounds/seconds"][:] == pytest.approx(seconds[:, :, :, 0].sum(axis=3))
+    assert file["rounds/warmup_seconds"].shape == (count, REPEATS, WARMUP)
+    assert (file["rounds/warmup_seconds"][:] > 0).all()
+    assert file["summary/seconds"][:, 0] == pytest.approx(median_rounds(file).mean(axis=1))
+    reduced, needed = file["rounds/reduced_bytes"][:], file["rounds/needed_bytes"][:]
+    parameters = file["points/parameters"][:]
+    assert (needed == 4 * parameters[:, None, None]).all()  # fedavg shares all
+    assert (reduced >= 12 * parameters[:, None, None]).all()  # sums of 8 bytes, weights of 4
+    factor = 2 * (np.array(ranks) - 1) / np.array(ranks)
+    assert file["summary/traffic_bytes"][:] == pytest.approx(factor * reduced.mean(axis=(1, 2)))
+    assert file["summary/least_traffic_bytes"][:] == pytest.approx(factor * needed.mean(axis=(1, 2)))
+
+
+def test_strong_scaling_on_four_ranks(folder):
+    said = scaling(folder, STRONG, ranks=4)
+    assert len(said.stdout.splitlines()) == 1 + 3 + 2 and "serial fraction (Amdahl)" in said.stdout
+    assert [p.name for p in (folder / "out" / "tiny").iterdir()] == ["scaling.h5"]  # nothing of the trials
+    with h5py.File(folder / "out" / "tiny" / "scaling.h5") as file:
+        check_file(file, [1, 2, 4], [8, 8, 8])
+        assert (file.attrs["kind"], file.attrs["fit"]) == ("strong", "Amdahl")
+        assert len({flops for point in file["rounds/flops"][:] for flops in point.ravel()}) == 1  # the same work
+        medians = median_rounds(file)
+        speedup = medians[0] / medians
+        assert file["summary/speedup"][:, 0] == pytest.approx(speedup.mean(axis=1))
+        assert file["summary/efficiency"][:, 0] == pytest.approx(speedup.mean(axis=1) / [1, 2, 4])
+        half = 12.7062 * speedup.std(axis=1, ddof=1) / np.sqrt(REPEATS)
+        assert file["summary/speedup"][:, 2] - file["summary/speedup"][:, 0] == pytest.approx(half, abs=1e-6)
+        lines = [np.polyfit([1, 1 / 2, 1 / 4], medians[:, repeat], 1) for repeat in range(REPEATS)]
+        assert file["summary/fraction"][0] == pytest.approx(np.mean([b / (a + b) for a, b in lines]))
+        assert "rounds = 4" in file["points/config"].asstr()[0]
+    drawn = draw(folder / "out" / "tiny")
+    assert drawn.returncode == 0, drawn.stderr
+    page = (folder / "out" / "tiny" / "scaling.md").read_text()
+    for name in ("efficiency", "phases", "rounds", "traffic"):
+        assert (folder / "out" / "tiny" / "figures" / f"{name}.png").stat().st_size > 5000
+        assert f"figures/{name}.png" in page
+
+
+def test_weak_scaling_point_by_point(folder):
+    for ranks in (1, 2):
+        scaling(folder, WEAK, "--point", ranks, ranks=ranks)
+    assert "serial fraction (Gustafson)" in scaling(folder, WEAK, "--join").stdout
+    with h5py.File(folder / "out" / "tiny" / "scaling.h5") as file:
+        check_file(file, [1, 2], [4, 8])
+        medians = median_rounds(file)
+        assert file["summary/efficiency"][1, 0] == pytest.approx((medians[0] / medians[1]).mean())
+        assert (file["rounds/flops"][1] == 2 * file["rounds/flops"][0]).all()
+    assert "is not the study as it is now" in scaling(folder, WEAK + "# changed\n", "--join", code=2).stderr
+
+
+@pytest.mark.parametrize("over, values", [("clients", [4, 8]), ("parameters", [4, 32])])
+def test_work_that_grows(folder, over, values):
+    key = 'key = "model.hidden"\n' if over == "parameters" else ""
+    assert "doesn't grow with the work" in scaling(folder, f'over = "{over}"\n{key}values = {values}\n', ranks=2).stdout
+    with h5py.File(folder / "out" / "tiny" / "scaling.h5") as file:
+        check_file(file, [2, 2], values if over == "clients" else [8, 8])
+        assert file.attrs["kind"] == "size"
+        work = file["rounds/flops"][:].mean(axis=2)
+        rate = work / median_rounds(file)
+        assert file["summary/efficiency"][:, 0] == pytest.approx((rate / rate[0]).mean(axis=1))
+    assert draw(folder / "out" / "tiny").returncode == 0
+
+
+@pytest.mark.parametrize("more, arguments, said", [
+    (STRONG, (), "values: the point of 2 ranks needs more than the 1 of this job: start the study on 4 ranks"),
+    (STRONG, ("--point", 3), "--point 3: the study tiny has no such value (there are 1, 2, 4)"),
+    (STRONG, ("--join",), "1.h5: is missing: measure this point first"),
+    ("values = [1]\nset = [\"modle.name=1\"]\n", (), "--set modle.name=1: modle.name: unknown key"),
+    ("values = [1]\nrouns = 1\n", (), "rouns: unknown key; did you mean rounds?"),
+    ("values = [1]\n" + STRONG, (), "not TOML"),
+])
+def test_refusals(folder, more, arguments, said):
+    done = scaling(folder, more, *arguments, code=2)
+    assert said in done.stderr
+
+
+def test_a_method_has_to_be_named(folder):
+    (folder / "study.toml").write_text(STUDY.replace('method = "fedavg"\n', "") + "values = [1]\n")
+    done = run("scaling", folder / "study.toml", "--out", folder / "out", check=False)
+    assert done.returncode == 2 and "has several methods, name one of fedselect, fedavg" in done.stderr
+
+
+def test_what_only_the_data_show_ends_all_ranks(folder):
+    """The second point fails on its two ranks while two others wait."""
+    more = WEAK.replace("per_rank = 4", "per_rank = 2")
+    done = scaling(folder, more.replace("[1, 2]", "[2, 3]"), ranks=4, code=2)
+    assert "data.clients = 6 with data.classes_per_client = 1 gives 6 shards" in done.stderr
+
+
+def test_weak_scaling_says_where_the_work_differs(folder):
+    said = scaling(folder, WEAK + 'set = ["data.train_per_class=0"]\n', ranks=2).stdout
+    assert "warning: the work of a rank differs between points, 2.00 to 1" in said
+
+
+def test_figures_refuse_what_is_no_study(folder):
+    done = draw(folder)
+    assert done.returncode == 2 and "holds no scaling.h5" in done.stderr
+    (folder / "scaling.h5").write_text("nothing")
+    done = draw(folder)
+    assert done.returncode == 2 and "can't be read as HDF5" in done.stderr
