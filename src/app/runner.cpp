@@ -87,6 +87,7 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   if (state == State::finished) return read_outcome(index);
   SimulationSetup setup = setup_of(experiment_, method);
   setup.store = store_;
+  setup.fails_together = setup_.isolated;
   Simulation simulation(setup, *method.algorithm, experiment_.network, experiment_.data,
                         experiment_.partition, device_.view(), comm_);
   const auto writer = open_run(index, state, simulation);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <utility>
 
 #include "base/error.hpp"
@@ -120,6 +121,21 @@ void Simulation::begin_round(int t) {
   open_->uploads = server_.new_uploads();
 }
 
+namespace {
+
+/// Runs `action`; the exception that it throws, if that is to wait.
+std::exception_ptr attempt(bool waits, const std::function<void()>& action) {
+  try {
+    action();
+  } catch (...) {
+    if (!waits) throw;
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 bool Simulation::train_cohort(int t, const StopRequest& stop) {
   const bool is_fresh = !open_;
   if (is_fresh) begin_round(t);
@@ -127,27 +143,33 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
   const auto left = lend(left_to_train(), is_fresh);
   store_.expect_soon(left);
   const auto start = std::chrono::steady_clock::now();
-  for_each_group(left, [&](std::span<const int> ids) {
-    stopped = stopped || stop();
-    if (stopped) return;
-    group_.load(store_, ids, server_.broadcast(), t);
-    auto records = new_records();
-    const auto masks_before = masks();
-    if (evaluates_in(t)) test_before(records, t);
-    train(t);
-    if (evaluates_in(t)) test_after(records);
-    collect(open_->messages);
-    group_.save(store_);
-    add_group(t);  // after saving: attacks and clipping change what is sent, not what is kept
-    count_mask_changes(records, masks_before);
-    account(records);
-    open_->records.insert(open_->records.end(), records.begin(), records.end());
-    trim_store();
+  const auto failure = attempt(setup_.fails_together, [&] {
+    for_each_group(left, [&](std::span<const int> ids) {
+      stopped = stopped || stop();
+      if (stopped) return;
+      group_.load(store_, ids, server_.broadcast(), t);
+      auto records = new_records();
+      const auto masks_before = masks();
+      if (evaluates_in(t)) test_before(records, t);
+      train(t);
+      if (evaluates_in(t)) test_after(records);
+      collect(open_->messages);
+      group_.save(store_);
+      add_group(t);  // after saving: attacks and clipping change what is sent, not what is kept
+      count_mask_changes(records, masks_before);
+      account(records);
+      open_->records.insert(open_->records.end(), records.begin(), records.end());
+      trim_store();
+    });
   });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (!stopped) measure_pace(left, seconds.count());
   bring_home();
   const PhaseClock::Scope timed(clock_, Phase::communicate);
+  if (setup_.fails_together)
+    agree(comm_, [&] {
+      if (failure) std::rethrow_exception(failure);
+    });
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
 }
 

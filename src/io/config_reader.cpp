@@ -178,4 +178,19 @@ void SectionReader::check(bool holds, std::string_view key, std::string_view mes
   if (!holds && !found_problems_) refuse(look_up(key).place, key, message);
 }
 
+void refuse_unknown(const toml::table& table, const SectionReader& reader,
+                    const std::vector<std::string_view>& others, Problems& problems) {
+  std::vector<std::string_view> known(reader.keys().begin(), reader.keys().end());
+  known.insert(known.end(), others.begin(), others.end());
+  for (const auto& [name, value] : table) {
+    if (std::find(known.begin(), known.end(), name.str()) != known.end()) continue;
+    const auto nearest = nearest_name(name.str(), known);
+    problems.add(place_of(name.source()),
+                 nearest.empty() ? fmt::format("{}{}: unknown key (there are {})", reader.prefix(),
+                                               name.str(), fmt::join(known, ", "))
+                                 : fmt::format("{0}{1}: unknown key; did you mean {0}{2}?",
+                                               reader.prefix(), name.str(), nearest));
+  }
+}
+
 }  // namespace fedselect

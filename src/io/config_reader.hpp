@@ -81,4 +81,9 @@ class SectionReader final : public Fields {
   bool found_problems_ = false;
 };
 
+/// Makes every key of a table a problem that the reader didn't declare and that is none of
+/// `others`, with the nearest one that is.
+void refuse_unknown(const toml::table& table, const SectionReader& reader,
+                    const std::vector<std::string_view>& others, Problems& problems);
+
 }  // namespace fedselect

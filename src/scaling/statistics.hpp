@@ -14,10 +14,6 @@ struct Estimate {
 };
 Estimate estimate(std::span<const double> values);
 
-/// The 97.5 % quantile of Student's t. Up to 30 degrees of freedom from the table, beyond by
-/// Abramowitz and Stegun 26.7.5, to four digits.
-double student_quantile(std::size_t freedom);
-
 /// The mean of the two in the middle where their number is even. Not of nothing.
 double median(std::vector<double> values);
 

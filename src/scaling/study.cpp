@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "io/config.hpp"
 #include "io/config_reader.hpp"
+#include "io/config_text.hpp"
 
 namespace fedselect {
 
@@ -19,8 +20,7 @@ namespace fs = std::filesystem;
 
 void describe(ScalingStudy& study, SectionReader& reader) {
   reader.text("name", study.name, "");
-  reader.check(!study.name.empty() && study.name.find('/') == std::string::npos, "name",
-               "names the folder of the results: give it one, without /");
+  reader.check(is_folder_name(study.name), "name", kFolderNameRule);
   reader.text("config", study.config, "");
   reader.check(!study.config.empty(), "config",
                "is missing (the experiment that is measured): add config = \"PATH\", relative to "
@@ -55,19 +55,6 @@ void describe(ScalingStudy& study, SectionReader& reader) {
   reader.texts("set", study.set, "");
 }
 
-void refuse_unknown(const toml::table& file, const SectionReader& reader, Problems& problems) {
-  const std::vector<std::string_view> known(reader.keys().begin(), reader.keys().end());
-  for (const auto& [name, value] : file) {
-    if (std::find(known.begin(), known.end(), name.str()) != known.end()) continue;
-    const auto nearest = nearest_name(name.str(), known);
-    problems.add(
-        place_of(name.source()),
-        fmt::format("{}: unknown key{}", name.str(),
-                    nearest.empty() ? fmt::format(" (there are {})", fmt::join(known, ", "))
-                                    : fmt::format("; did you mean {}?", nearest)));
-  }
-}
-
 ScalingPoint make_point(const ScalingStudy& study, std::int64_t value, int job_ranks) {
   ScalingPoint point{.value = value, .ranks = job_ranks, .overrides = study.set};
   const auto set = [&](std::string_view key, std::int64_t to) {
@@ -100,7 +87,7 @@ ScalingStudy parse_study(std::string_view text, const std::string& origin) {
   study.text = text;
   SectionReader reader({.table = &file, .prefix = {}, .override_prefixes = {}}, none, problems);
   describe(study, reader);
-  refuse_unknown(file, reader, problems);
+  refuse_unknown(file, reader, {}, problems);
   problems.throw_if_any();
   study.config = (fs::path(origin).parent_path() / study.config).lexically_normal().string();
   return study;

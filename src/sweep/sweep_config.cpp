@@ -62,7 +62,7 @@ class SweepReader {
         problems_.add(place_of_key(file_, "seeds"),
                       fmt::format("seeds: {}: must be whole numbers from 0, each once", seed));
     }
-    refuse_unknown(file_, reader, {"seeds", "search", "halving", kParameterTable});
+    refuse_unknown(file_, reader, {"seeds", "search", "halving", kParameterTable}, problems_);
   }
 
   void read_search(SweepConfig& sweep) {
@@ -76,7 +76,7 @@ class SweepReader {
                  "is missing: say how many points to try");
     reader.applies(sweep.search != Search::grid, "seed", "a grid draws nothing: leave it out");
     reader.integer("seed", sweep.seed, kNonNegative, "");
-    if (table != nullptr) refuse_unknown(*table, reader, {});
+    if (table != nullptr) refuse_unknown(*table, reader, {}, problems_);
   }
 
   void read_halving(SweepConfig& sweep) {
@@ -88,7 +88,7 @@ class SweepReader {
                  "is missing: say after how many rounds points are compared first");
     reader.integer("factor", sweep.halving.factor, kAtLeastTwo, "");
     reader.flag("wait", sweep.halving.waits, "");
-    refuse_unknown(*table, reader, {});
+    refuse_unknown(*table, reader, {}, problems_);
   }
 
   void read_parameters(SweepConfig& sweep) {
@@ -133,7 +133,7 @@ class SweepReader {
     reader.check(!is_range || !is_grid || parameter.points > 1, "points",
                  "is missing: say how many values of the range the grid has");
     if (const toml::node* when = table.get("when")) read_condition(*when, sweep, parameter);
-    refuse_unknown(table, reader, {"values", "when"});
+    refuse_unknown(table, reader, {"values", "when"}, problems_);
     return parameter;
   }
 
@@ -167,7 +167,7 @@ class SweepReader {
     parameter.condition_values = read_list(*table, "is", "parameter.when.");
     reader.check(!parameter.condition_values.empty(), "is",
                  "is missing: list the values with which this parameter has a part");
-    refuse_unknown(*table, reader, {"is"});
+    refuse_unknown(*table, reader, {"is"}, problems_);
   }
 
   /// The values of a list, each as TOML writes it; empty if there is no such key.
@@ -206,23 +206,6 @@ class SweepReader {
 
   static Place place_of_key(const toml::table& table, std::string_view key) {
     return place_of(table.find(key)->first.source());
-  }
-
-  /// `others`: keys that the reader didn't declare.
-  void refuse_unknown(const toml::table& table, const SectionReader& reader,
-                      const std::vector<std::string_view>& others) {
-    std::vector<std::string_view> known(reader.keys().begin(), reader.keys().end());
-    known.insert(known.end(), others.begin(), others.end());
-    for (const auto& [name, value] : table) {
-      if (std::find(known.begin(), known.end(), name.str()) != known.end()) continue;
-      const auto nearest = nearest_name(name.str(), known);
-      problems_.add(place_of(name.source()),
-                    nearest.empty()
-                        ? fmt::format("{}{}: unknown key (there are {})", reader.prefix(),
-                                      name.str(), fmt::join(known, ", "))
-                        : fmt::format("{0}{1}: unknown key; did you mean {0}{2}?", reader.prefix(),
-                                      name.str(), nearest));
-    }
   }
 
   const toml::table& file_;
