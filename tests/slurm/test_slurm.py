@@ -1,6 +1,7 @@
 """The job files in a real Slurm: runs, arrays, chains and series finish with the right bits, and what ends a job early
 (a time limit, a node that fails, the user) costs no result. ctest sets FEDSELECT_PROGRAM."""
 
+import csv
 import json
 import os
 import re
@@ -101,6 +102,37 @@ def test_array_of_the_lines_of_a_file(desk, experiments):
         assert (desk.folder / "runs" / name / "result.h5").exists(), log.read_text()
         expected = experiments.result("--set", f"seed={seed}", name=name)
         assert differences(expected, desk.folder / "runs" / name) == []
+
+
+@pytest.fixture
+def sweep(desk, experiments, tmp_path_factory):
+    """Submits a sweep of two seeds and two learning rates; the table of the same sweep without Slurm."""
+    path = desk.folder / "sweep.toml"
+    path.write_text(f'name = "sweep"\nexperiment = "{desk.config}"\nseeds = [1, 2]\n[[parameter]]\nkey = "train.lr"\n'
+                    "values = [0.01, 0.1]\n")
+    desk.config = path
+    out = tmp_path_factory.mktemp("sweep")
+    run("sweep", path, "--out", out, "--quiet")
+    return table(out / "sweep")
+
+
+def table(folder):
+    """sweep.csv without the seconds."""
+    with open(folder / "sweep.csv", newline="") as file:
+        return [{**row, "seconds": None} for row in csv.DictReader(file)]
+
+
+def test_sweep_in_one_job(desk, sweep):
+    [job] = desk.submit("sweep", "--nodes", 2, "--ranks-per-node", 2, "--ranks-per-trial", 2)
+    desk.cluster.wait_for(job, 120)
+    assert table(desk.folder / "runs/sweep") == sweep
+
+
+def test_sweep_as_an_array(desk, sweep):
+    trials = len(sweep)
+    jobs = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
+    desk.cluster.wait_for(jobs[-1], 200)
+    assert table(desk.folder / "runs/sweep") == sweep
 
 
 @pytest.fixture

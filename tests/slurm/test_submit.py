@@ -55,13 +55,22 @@ def test_report_follows_the_run(folder):
     for arguments, run in (([], "runs/first"), (["--name", "n", "--out", "o"], "o/n")):
         found = commands(folder, "run", CONFIG, "--time", "60", "--report", *arguments)
         assert len(found) == 2
-        assert found[1] == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
+        assert found[1] == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 "
                             f"report.sbatch {run}")
 
 
 def test_array(folder):
     assert commands(folder, "array", CONFIG, "lines.txt", "--out", "o") == [
         "--nodes=1 --ntasks-per-node=8 --array=1-2 array.sbatch study.toml lines.txt --out o"]
+
+
+def test_sweep(folder):
+    assert commands(folder, "sweep", CONFIG, "--nodes", "2", "--ranks-per-node", "4", "--ranks-per-trial", "2") == [
+        "--nodes=2 --ntasks-per-node=4 sweep.sbatch study.toml --out runs --ranks-per-trial 2"]
+    assert commands(folder, "sweep", CONFIG, "--trials", "9", "--ranks-per-node", "4", "--", "--quiet") == [
+        "--nodes=1 --ntasks-per-node=4 --array=1-9 sweep.sbatch study.toml --out runs --quiet",
+        "--dependency=afterany:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 sweep.sbatch study.toml "
+        "--out runs --quiet"]
 
 
 def test_scaling(folder):
@@ -73,7 +82,7 @@ def test_scaling_point_by_point(folder):
     points = [(1, 3), (1, 4), (3, 4)]
     *found, join = commands(folder, "scaling", CONFIG, "--ranks", "3,4,12", "--ranks-per-node", "4", "--out", "o")
     assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch study.toml --out o --point {n * r}" for n, r in points]
-    assert join == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 "
+    assert join == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 "
                     "join.sbatch o/first study.toml --out o")
 
 
@@ -113,7 +122,7 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
 
 
 @pytest.mark.parametrize("arguments, said", [
-    ([], "the following arguments are required: run|array|scaling"),
+    ([], "the following arguments are required: run|array|sweep|scaling"),
     (["run"], "required: CONFIG"),
     (["run", "absent.toml"], "no config absent.toml: it is looked for from"),
     (["run", CONFIG, "--nodes", "0"], "--nodes: '0' is no whole number above 0"),
@@ -128,6 +137,7 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["array", CONFIG, "absent.txt"], "no file absent.txt"),
     (["array", CONFIG, "empty.txt"], "empty.txt is empty"),
     (["array", CONFIG, "gap.txt"], "gap.txt, line 2 is empty"),
+    (["sweep", CONFIG, "--trials", "4", "--ranks-per-trial", "2"], "the ranks of a job run one trial"),
     (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
     (["scaling", CONFIG, "--ranks", "4,6", "--ranks-per-node", "4"], "6 ranks don't fill nodes of 4"),
     (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "--ranks says how large each job is"),
