@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "base/error.hpp"
+#include "fed/methods.hpp"
+#include "fed/simulation.hpp"
+#include "mpi_main.hpp"
+#include "tiny_data.hpp"
+
+namespace fedselect {
+namespace {
+
+using testing::world;
+
+/// The last rank fails before its first client; the others have trained theirs by then, some of
+/// them perhaps for another rank. All throw what it threw, and speak to each other afterwards.
+TEST(Simulation, RanksFailTogether) {
+  const ops::ImageShape image{.height = 2, .width = 2, .channels = 1};
+  const Dataset data = testing::random_dataset(12, 6, image, 2);
+  const Partition partition{{{0, 1, 2, 3}, {4, 5, 6}, {7, 8, 9, 10, 11}, {0, 1}, {2}},
+                            {{0, 1}, {2, 3}, {4, 5}, {0}, {1}}};
+  const Network network({.name = ModelKind::mlp, .hidden = 2}, image, 2);
+  const auto algorithm = make_fedselect();
+  algorithm->prepare(network.layout());
+  const auto ops = ops::make_cpu_ops();
+  const auto sums = make_host_sum(world());
+  SimulationSetup setup{
+      .seed = 5, .rounds = 3, .train = {}, .federation = {}, .evaluate = {}, .passes = 1};
+  setup.fails_together = true;
+  Simulation simulation(setup, *algorithm, network, data, partition, Device{*ops, *sums}, world());
+  simulation.round(0);
+  const int last = world().size() - 1;
+  std::string heard;
+  try {
+    simulation.train_cohort(1, [&]() -> bool {
+      if (world().rank() == last) throw std::runtime_error("out of luck");
+      return false;
+    });
+  } catch (const SystemError& error) {
+    heard = error.what();
+  }
+  EXPECT_EQ(heard, "rank " + std::to_string(last) + ": out of luck");
+  std::vector<std::int64_t> one{1};
+  world().all_reduce_sum(std::span(one));
+  EXPECT_EQ(one.front(), world().size());
+}
+
+}  // namespace
+}  // namespace fedselect
