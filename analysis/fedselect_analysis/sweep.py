@@ -35,13 +35,13 @@ class Candidate:
 
     method: str
     values: list[str]
-    scores: list[float]  # one a seed that is done
+    scores: dict[int, float]  # by seed, of those that are done
     whole: bool  # every seed ran all rounds
     bytes: float  # mean over seeds
 
     @property
     def score(self) -> float:
-        return float(np.mean(self.scores))
+        return float(np.mean(list(self.scores.values())))
 
     @property
     def half_width(self) -> float:
@@ -50,7 +50,7 @@ class Candidate:
         if n < 2:
             return math.nan
         t = T95[n - 1] if n <= len(T95) else T95_MANY
-        return t * float(np.std(self.scores, ddof=1)) / math.sqrt(n)
+        return t * float(np.std(list(self.scores.values()), ddof=1)) / math.sqrt(n)
 
 
 @dataclass
@@ -115,11 +115,11 @@ def read_sweep(folder: Path) -> Sweep:
         score = float(trials[metric][i])
         done = trials["status"][i] == b"done" and math.isfinite(score)
         candidate = candidates.setdefault(
-            int(number), Candidate(trials["method"][i].decode(), [column[i] for column in values], [], True, 0.0)
+            int(number), Candidate(trials["method"][i].decode(), [column[i] for column in values], {}, True, 0.0)
         )
         candidate.whole &= done and bool(trials["rounds"][i] >= trials["whole_rounds"][i])
         if done:
-            candidate.scores.append(score)
+            candidate.scores[int(trials["seed"][i])] = score
             candidate.bytes += (float(trials["bytes"][i]) - candidate.bytes) / len(candidate.scores)
     finished = [candidate for candidate in candidates.values() if candidate.scores]
     if not finished:
@@ -161,12 +161,16 @@ def groups(texts: list[str]) -> np.ndarray:
 
 
 def importance(sweep: Sweep, method: str) -> dict[str, float]:
-    """The share of the variance of a method's scores, one a trial, that each key explains by itself: epsilon squared of a one-way analysis
+    """The share of the variance of a method's scores, one a trial and without the mean of its seed, that each key explains by itself: epsilon squared of a one-way analysis
     of variance (Kelley, PNAS 21 (1935)), in [0, 1]; NaN where every trial has a value of its own."""
+    of_seed: dict[int, list[float]] = {}
+    for candidate in sweep.of(method):
+        for seed, score in candidate.scores.items():
+            of_seed.setdefault(seed, []).append(score)
     shares = {}
     for k in sweep.keys_of(method):
         mine = [candidate for candidate in sweep.of(method) if candidate.values[k]]
-        scores = np.array([score for candidate in mine for score in candidate.scores])
+        scores = np.array([score - np.mean(of_seed[seed]) for candidate in mine for seed, score in candidate.scores.items()])
         group = np.repeat(groups([candidate.values[k] for candidate in mine]), [len(candidate.scores) for candidate in mine])
         total = ((scores - scores.mean()) ** 2).sum()
         within = sum(((scores[group == g] - scores[group == g].mean()) ** 2).sum() for g in np.unique(group))
@@ -190,7 +194,7 @@ def markdown(sweep: Sweep) -> str:
             f"| {method} | {style.percent(best.score)} | {interval} | {len(best.scores)} | {len(sweep.of(method))} "
             f"| {style.megabytes(best.bytes / 1e6)} | {at or '–'} |"
         )
-    lines += ["", "Importance: the share of the scores' variance that a key explains by itself.", "",
+    lines += ["", "Importance: the share of the scores' variance, seeds apart, that a key explains by itself.", "",
               "| method | " + " | ".join(sweep.keys) + " |", "|---" * (len(sweep.keys) + 1) + "|"]
     for method in sweep.methods:
         shares = importance(sweep, method)
