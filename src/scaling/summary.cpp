@@ -116,7 +116,7 @@ PointSummary summarise_point(const MeasuredPoint& point, std::size_t k,
 
 std::string describe(const Estimate& estimate, int digits) {
   if (std::isnan(estimate.mean)) return "-";
-  const auto mean = fmt::format("{:.{}f}", estimate.mean, digits);
+  std::string mean = fmt::format("{:.{}f}", estimate.mean, digits);
   if (std::isnan(estimate.low)) return mean;
   return fmt::format("{} +- {:.{}f}", mean, estimate.high - estimate.mean, digits);
 }

@@ -209,8 +209,9 @@ def traffic(study) -> Section:
     )  # fmt: skip
     some = study.least_traffic > 0
     ratio = study.traffic[some] / study.least_traffic[some]
+    times = " to ".join(dict.fromkeys(f"{value:.1f}" for value in (ratio.min(initial=np.inf), ratio.max(initial=0))))
     answer = (
-        f"{ratio.min():.1f} to {ratio.max():.1f} times the least: exact sums take 8 bytes, their weights 4, and personal values are summed as zeros."
+        f"{times} times the least: exact sums take 8 bytes, their weights 4, and personal values are summed as zeros."
         if some.any()
         else "Nothing is shared."
     )
