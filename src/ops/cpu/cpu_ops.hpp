@@ -11,7 +11,7 @@ namespace fedselect::ops::cpu {
 /// Scratch memory grows to what the largest call needed and is then reused: no allocation in the
 /// steady state. Layer ops stand in cpu_layers.cpp and cpu_norms.cpp, ops on features by class in
 /// cpu_classes.cpp, ops on parameter vectors in cpu_parameters.cpp.
-class CpuOps final : public Ops {
+class CpuOps : public Ops {
  public:
   explicit CpuOps(Isa isa = best_isa());
 
