@@ -2,10 +2,10 @@
 // the order of Runner::run_round; training is time that passes. Runs under mpirun, and under
 // SimGrid's smpirun (docs/scaling.md). The root prints one line of JSON a round.
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <mpi.h>
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <exception>
 #include <numeric>
@@ -27,8 +27,8 @@ namespace {
 struct Plan {
   std::string network = "cnn";
   std::string masks = "none";  ///< none, fixed, changing
-  int clients = 64;              ///< of a cohort
-  int population = 0;            ///< from which it is drawn; 0: as many
+  int clients = 64;            ///< of a cohort
+  int population = 0;          ///< from which it is drawn; 0: as many
   int rounds = 3;
   double client_seconds = 0.01;  ///< of training, testing, selecting and storing
   double merge_seconds = 0;      ///< of making the sums the new model, on every rank
