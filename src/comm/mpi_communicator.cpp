@@ -132,14 +132,21 @@ class MpiCommunicator final : public Communicator {
   }
 
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> bytes) override {
-    std::vector<std::vector<std::byte>> all;
+    const pulse::Waiting waiting;
+    // The root knows all sizes before it waits for anyone's bytes, so that these come side by side.
+    const std::uint64_t mine = bytes.size();
+    std::vector<std::uint64_t> counts(is_root() ? static_cast<std::size_t>(size_) : 0);
+    FEDSELECT_CHECK_MPI(
+        MPI_Gather(&mine, 1, MPI_UINT64_T, counts.data(), 1, MPI_UINT64_T, 0, comm_));
+    std::vector<std::vector<std::byte>> all(counts.size());
     if (!is_root()) {
-      send(bytes, 0);
+      send_pieces(bytes, 0);
       return all;
     }
-    all.reserve(static_cast<std::size_t>(size_));
-    all.emplace_back(bytes.begin(), bytes.end());
-    for (int from = 1; from < size_; ++from) all.push_back(receive(from));
+    std::vector<MPI_Request> requests;
+    all.front().assign(bytes.begin(), bytes.end());
+    for (std::size_t r = 1; r < all.size(); ++r) expect_pieces(all[r], counts[r], r, requests);
+    wait_for(requests);
     return all;
   }
 
@@ -153,20 +160,13 @@ class MpiCommunicator final : public Communicator {
         MPI_Alltoall(counts.data(), 1, MPI_UINT64_T, incoming.data(), 1, MPI_UINT64_T, comm_));
     std::vector<std::vector<std::byte>> from(to.size());
     std::vector<MPI_Request> requests;
-    for (std::size_t r = 0; r < from.size(); ++r) {
-      from[r].resize(incoming[r]);
-      in_pieces(from[r].size(), [&](std::size_t begin, int count) {
-        FEDSELECT_CHECK_MPI(MPI_Irecv(from[r].data() + begin, count, MPI_BYTE, static_cast<int>(r),
-                                      kTag, comm_, &requests.emplace_back()));
-      });
-    }
+    for (std::size_t r = 0; r < from.size(); ++r) expect_pieces(from[r], incoming[r], r, requests);
     for (std::size_t r = 0; r < to.size(); ++r)
       in_pieces(to[r].size(), [&](std::size_t begin, int count) {
         FEDSELECT_CHECK_MPI(MPI_Isend(to[r].data() + begin, count, MPI_BYTE, static_cast<int>(r),
                                       kTag, comm_, &requests.emplace_back()));
       });
-    FEDSELECT_CHECK_MPI(
-        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE));
+    wait_for(requests);
     return from;
   }
 
@@ -174,9 +174,7 @@ class MpiCommunicator final : public Communicator {
     const pulse::Waiting waiting;
     std::uint64_t n = bytes.size();
     FEDSELECT_CHECK_MPI(MPI_Send(&n, 1, MPI_UINT64_T, to, kTag, comm_));
-    in_pieces(n, [&](std::size_t begin, int count) {
-      FEDSELECT_CHECK_MPI(MPI_Send(bytes.data() + begin, count, MPI_BYTE, to, kTag, comm_));
-    });
+    send_pieces(bytes, to);
   }
 
   std::vector<std::byte> receive(int from) override {
@@ -246,6 +244,25 @@ class MpiCommunicator final : public Communicator {
       FEDSELECT_CHECK_MPI(
           MPI_Allreduce(MPI_IN_PLACE, values.data() + begin, count, type, MPI_SUM, comm_));
     });
+  }
+
+  void send_pieces(std::span<const std::byte> bytes, int to) {
+    in_pieces(bytes.size(), [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(MPI_Send(bytes.data() + begin, count, MPI_BYTE, to, kTag, comm_));
+    });
+  }
+  /// Makes room for `n` bytes from a rank; they are there after wait_for().
+  void expect_pieces(std::vector<std::byte>& bytes, std::size_t n, std::size_t from,
+                     std::vector<MPI_Request>& requests) {
+    bytes.resize(n);
+    in_pieces(n, [&](std::size_t begin, int count) {
+      FEDSELECT_CHECK_MPI(MPI_Irecv(bytes.data() + begin, count, MPI_BYTE, static_cast<int>(from),
+                                    kTag, comm_, &requests.emplace_back()));
+    });
+  }
+  static void wait_for(std::vector<MPI_Request>& requests) {
+    FEDSELECT_CHECK_MPI(
+        MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE));
   }
 
   MPI_Comm comm_;
