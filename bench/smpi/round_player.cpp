@@ -122,7 +122,7 @@ class Player {
     bring_home();
     comm_.all_reduce_min(1);  // was any rank asked to stop?
     seconds.wait = lap();
-    sum_.all_reduce(sums_);
+    sum_.all_reduce(sums_, comm_);
     seconds.sum = lap();
     compute(plan_.merge_seconds);
     sum_.mean(global_);

@@ -114,11 +114,7 @@ void ClientGroup::save(ClientStore& store) {
     const auto i = static_cast<std::size_t>(g);
     if (diverged(g)) continue;
     ClientState& state = store.state(clients_[i]);
-    if (rule_[i] == nullptr && counts[i] > 0) {
-      std::vector<Word> words(layout_.words());
-      mask_.download(ops_, g, std::span(words));
-      rule_[i] = std::make_shared<const Mask>(std::move(words));
-    }
+    if (counts[i] > 0) rule_[i] = resting_mask(g);
     state.mask = counts[i] > 0 ? rule_[i] : nullptr;
     if (state.personal.size() != counts[i]) state.personal = std::vector<float>(counts[i]);
     gradient_.download(ops_, g, std::span(state.personal));
@@ -138,6 +134,14 @@ void ClientGroup::save(ClientStore& store) {
       vectors_[v].values.download(ops_, g, std::span(state.vectors[v]));
     }
   }
+}
+
+MaskPtr ClientGroup::resting_mask(int g) const {
+  if (const MaskPtr& rule = rule_[static_cast<std::size_t>(g)]) return rule;
+  if (personal(g) + personal_statistics(g) == 0) return nullptr;
+  std::vector<Word> words(layout_.words());
+  mask_.download(ops_, g, std::span(words));
+  return std::make_shared<const Mask>(std::move(words));
 }
 
 void ClientGroup::narrow(std::span<const int> samples) {

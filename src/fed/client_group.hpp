@@ -172,6 +172,8 @@ class ClientGroup {
   /// the gradient: not within a step.
   ops::ConstValues start();
   ops::ConstBits mask() const { return mask_.view(); }
+  /// The g-th client's mask in host memory; null: nothing is personal.
+  MaskPtr resting_mask(int g) const;
   ops::Values gradient() const { return gradient_.view(); }
   /// Personal indices of tensor t of the g-th client.
   std::int64_t personal(int g, std::size_t tensor) const {

@@ -90,9 +90,9 @@ void Server::merge(Communicator& comm, std::span<const Messages> uploads, std::s
   }
 }
 
-void Server::all_reduce(DeviceSum& sums) {
-  sum_.all_reduce(sums);
-  for (SharedSum& sum : contributions_) sum.all_reduce(sums);
+void Server::all_reduce(DeviceSum& sums, Communicator& comm) {
+  sum_.all_reduce(sums, comm);
+  for (SharedSum& sum : contributions_) sum.all_reduce(sums, comm);
 }
 
 ServerState Server::state() const {

@@ -41,7 +41,7 @@ class Server {
   /// many clients uploaded something, at most.
   void merge(Communicator& comm, std::span<const Messages> uploads, std::size_t cohort);
   /// Collective: the sums over all ranks.
-  void all_reduce(DeviceSum& sums);
+  void all_reduce(DeviceSum& sums, Communicator& comm);
   /// What clients are told from now on.
   void post(std::span<const float> notice) { notice_.upload(ops_, 0, notice); }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -30,6 +31,8 @@ SharedSum::SharedSum(ops::Ops& ops, const ParameterLayout& layout, std::size_t s
 
 void SharedSum::reset(std::uint64_t total_weight) {
   fixed_ = fixed_point_for(total_weight);
+  sharers_.reset();
+  if (std::exchange(is_total_, false)) std::swap(weight_, last_weight_);
   if (fixed_.two_words && high_.empty()) high_ = {ops_, 1, size_};
   ops_.zero(low_.of(0), low_.count() * sizeof(std::int64_t));
   if (fixed_.two_words) ops_.zero(high_.of(0), high_.count() * sizeof(std::int64_t));
@@ -44,7 +47,12 @@ void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> w
                     ops::ConstValues values, ops::ConstBits mask) {
   const std::ptrdiff_t bad =
       ops_.accumulate(clients.active(), size_, fixed_, weights, values, mask, view());
-  if (bad < 0) return;
+  if (bad < 0) {
+    for (int g = 0; g < clients.size(); ++g)
+      if (const auto weight = weights[static_cast<std::size_t>(g)]; weight > 0)
+        sharers_.add(mask[g] == nullptr ? nullptr : clients.resting_mask(g), weight);
+    return;
+  }
   const auto index = static_cast<std::size_t>(bad) % size_;
   const int client = clients.clients()[static_cast<std::size_t>(bad) / size_];
   for (const auto* tensors : {&layout_.tensors(), &layout_.statistics()})
@@ -73,12 +81,28 @@ void SharedSum::put(std::span<const float> values) {
   const auto bad =
       ops_.accumulate(ops::Group{kOne}, size_, fixed_, kWeight, array.view(), mask.view(), view());
   expect(bad < 0, "a merged value lies between values that were accepted");
+  sharers_.add_unknown();
 }
 
-void SharedSum::all_reduce(DeviceSum& sums) {
+void SharedSum::all_reduce(DeviceSum& sums, Communicator& comm) {
+  if (comm.size() == 1) return;
   sums.all_reduce(std::span(low_.of(0), low_.count()));
   if (fixed_.two_words) sums.all_reduce(std::span(high_.of(0), high_.count()));
-  sums.all_reduce(std::span(weight_.of(0), weight_.count()));
+  if (last_weight_.empty()) last_weight_ = {ops_, 1, size_};
+  switch (sharers_.agree(comm)) {
+    case Sharers::Source::last: std::swap(weight_, last_weight_); break;
+    case Sharers::Source::mask: fill_weight(); break;
+    case Sharers::Source::sent: sums.all_reduce(std::span(weight_.of(0), weight_.count()));
+  }
+  is_total_ = true;
+}
+
+void SharedSum::fill_weight() {
+  std::vector<std::uint32_t> weights(size_, sharers_.weight());
+  if (const MaskPtr& mask = sharers_.mask())
+    for (std::size_t i = 0; i < size_; ++i)
+      if (test_bit(mask->words().data(), i)) weights[i] = 0;
+  weight_.upload(ops_, 0, std::span<const std::uint32_t>(weights));
 }
 
 SumState SharedSum::state() const {
@@ -97,6 +121,7 @@ void SharedSum::restore(const SumState& state) {
   low_.upload(ops_, 0, std::span<const std::int64_t>(state.low));
   if (fixed_.two_words) high_.upload(ops_, 0, std::span<const std::int64_t>(state.high));
   weight_.upload(ops_, 0, std::span<const std::uint32_t>(state.weight));
+  sharers_.add_unknown();
 }
 
 void SharedSum::mean(ParameterVector& global) const {

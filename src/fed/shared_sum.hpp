@@ -7,6 +7,7 @@
 #include "comm/device_sum.hpp"
 #include "fed/client_group.hpp"
 #include "fed/run_state.hpp"
+#include "fed/sharers.hpp"
 #include "ops/device_array.hpp"
 
 namespace fedselect {
@@ -20,7 +21,9 @@ ops::FixedPoint fixed_point_for(std::uint64_t total_weight);
 /// of its sharers.
 ///
 /// Addition of integers is associative, so the result does not depend on the order of clients or
-/// the number of ranks. Costs 12 bytes a parameter, 20 with two-word sums.
+/// the number of ranks. Costs 12 bytes a parameter, 20 with two-word sums, and 4 more where several
+/// ranks keep the weights for the next round. As many are sent, but for the 4 of the weights where
+/// all ranks know them already (Sharers).
 class SharedSum {
  public:
   /// For the first `size` values of parameter vectors, padding included.
@@ -35,8 +38,8 @@ class SharedSum {
            ops::ConstValues values, ops::ConstBits mask);
   /// Adds one client of weight 1 that shares these values, host memory, but for those that are NaN.
   void put(std::span<const float> values);
-  /// Collective: the sum over all ranks.
-  void all_reduce(DeviceSum& sums);
+  /// Collective: the sum over all ranks. `comm`: those of `sums`.
+  void all_reduce(DeviceSum& sums, Communicator& comm);
   /// The sum as it stands; and back, into an empty sum for a cohort of the same weight.
   SumState state() const;
   void restore(const SumState& state);
@@ -47,6 +50,8 @@ class SharedSum {
 
  private:
   ops::SumView view() const;
+  /// weight_ <- the weight of all clients where their mask is 0.
+  void fill_weight();
 
   ops::Ops& ops_;
   const ParameterLayout& layout_;
@@ -55,6 +60,9 @@ class SharedSum {
   ops::DeviceArray<std::int64_t> low_;
   ops::DeviceArray<std::int64_t> high_;  ///< allocated when first needed
   ops::DeviceArray<std::uint32_t> weight_;
+  Sharers sharers_;
+  ops::DeviceArray<std::uint32_t> last_weight_;  ///< over all ranks, of the last agreement
+  bool is_total_ = false;                        ///< weight_ is over all ranks
 };
 
 }  // namespace fedselect

@@ -193,7 +193,7 @@ void Simulation::aggregate() {
   {
     const PhaseClock::Scope timed(clock_, Phase::communicate);
     if (setup_.server.merge != Merge::mean) server_.merge(comm_, open_->uploads, reporting_.size());
-    server_.all_reduce(sums_);
+    server_.all_reduce(sums_, comm_);
   }
   const PhaseClock::Scope timed(clock_, Phase::aggregate);
   algorithm_.merge(server_,
@@ -359,7 +359,7 @@ void Simulation::restore_tested(int round, std::span<const double> accuracy_of_s
 }
 
 std::vector<SumState> Simulation::total_sums() {
-  server_.all_reduce(sums_);
+  server_.all_reduce(sums_, comm_);
   return server_.sums();
 }
 
