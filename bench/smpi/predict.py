@@ -9,24 +9,28 @@ named step. `simulate` takes a quarter of an hour, and 10 GiB for 1024 ranks.
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
+from os import times
 
 import h5py
-import numpy
 from report import report
 from simulator import one_node, platform, rounds_of, simulate
 
 STEPS = ("measure", "validate", "simulate", "variants", "report")
-CLIENTS = {"mlp": 400, "cnn": 20, "resnet18": 4}      # of a measured round
+CLIENTS = {"mlp": 400, "cnn": 20}                     # of a measured round
+NETWORKS = (*CLIENTS, "resnet18")                     # whose sums are measured
+# Sample gradients a second of one core, and the part of a round that is not training, on a machine with nothing else to do:
+# docs/performance.md. A client computes 40 samples 5 times.
+RATES, OWN_WORK, GRADIENTS = {"mlp": 202_859, "cnn": 5_302}, 0.031, 200
+MERGE_BYTES, MEMORY = 20, 39e9                        # of a parameter, and a second of the same core
 COHORT, PER_RANK = 2048, 2                            # strong and weak scaling meet at 1024 ranks
 SPREAD = 0.5
 CONFIG = """
 name = "compute"
 seed = 1
-rounds = 4
+rounds = 6
 [data]
 clients = {clients}
 partition = "shards"
@@ -40,7 +44,7 @@ passes = 5
 batch = 32
 lr = 0.05
 [evaluate]
-every = 4
+every = 6
 [[method]]
 name = "fedavg"
 """
@@ -54,32 +58,31 @@ def mpirun(ranks, *command):
 
 
 def run_rounds(build, network, ranks):
-    """Seconds [round][phase of the slowest rank], and names, of rounds without the first and the tested one."""
+    """Names of the phases, and their seconds [round, rank, phase] without the first round and the tested one. Others use the cores
+    too: times are scaled by the share of a core that the program had."""
     with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder) / "config.toml"
         config.write_text(CONFIG.format(clients=CLIENTS[network], network=network))
+        before = times()
         mpirun(ranks, build / "src/app/fedselect", "run", config, "--quiet", "--out", folder, "--name", "run")
+        spent = [b - a for a, b in zip(before, times())]
+        busy = min(1.0, (spent[2] + spent[3]) / spent[4] / ranks)
         with h5py.File(pathlib.Path(folder) / "run/result.h5") as file:
             names = [name.decode() if isinstance(name, bytes) else name for name in file["timings/phase"][:]]
-            return names, file["timings/seconds"][1:-1]
+            return names, file["timings/seconds"][1:-1] * busy
 
 
 def measure(build, results):
-    """Compute times of one core of this machine, the inputs of the simulation."""
-    inputs = {}
-    for network, clients in CLIENTS.items():
-        names, seconds = run_rounds(build, network, 1)
-        phases = dict(zip(names, numpy.median(seconds[:, 0], axis=0)))
-        played = rounds_of(mpirun(1, build / "bench/smpi/round_player", "--network", network, "--clients", 1, "--rounds", 9,
-                                  "--client-seconds", 0.001))
-        inputs[network] = {
-            "client_seconds": sum(phases[p] for p in ("train", "select", "aggregate", "store")) / clients,
-            "record_seconds": (phases["write"] + phases["other"]) / clients,
-            "merge_seconds": statistics.median(r["merge"] for r in played),
-            "parameters": played[0]["parameters"]}
-    for network in inputs:     # what many clients cost each; a round of few is mostly what every round costs
-        inputs[network]["record_seconds"] = inputs["mlp"]["record_seconds"]
-    results["inputs"] = inputs
+    """The inputs of the simulation: seconds of computing. What the root writes of a client is measured here, with many of them."""
+    names, seconds = run_rounds(build, "mlp", 1)
+    phases = dict(zip(names, seconds[:, 0].min(axis=0)))
+    parameters = {network: rounds_of(mpirun(1, build / "bench/smpi/round_player", "--network", network, "--clients", 1,
+                                            "--rounds", 1))[0]["parameters"] for network in NETWORKS}
+    results["inputs"] = {network: {
+        "client_seconds": GRADIENTS / RATES[network] / (1 - OWN_WORK),
+        "merge_seconds": MERGE_BYTES * parameters[network] / MEMORY,
+        "record_seconds": (phases["write"] + phases["other"]) / CLIENTS["mlp"],
+        "parameters": parameters[network]} for network in RATES}
 
 
 def times_of(results, network):
@@ -93,27 +96,28 @@ def validate(build, results):
     def play(network, program):
         arguments = ["--network", network, "--clients", 4, "--rounds", 15, "--client-seconds", 0.002]
         rounds = program(arguments)
-        return {part: statistics.median(r[part] for r in rounds[2:]) for part in ("sum", "gather")}
+        return {part: min(r[part] for r in rounds[2:]) for part in ("sum", "gather")}
 
     real = {network: play(network, lambda arguments: rounds_of(mpirun(2, build / "bench/smpi/round_player", *arguments)))
-            for network in CLIENTS}
+            for network in NETWORKS}
     # Two ranks exchange halves twice: the memory's speed follows from the middle one of three sizes, the others are predicted.
     bandwidth = 8 * results["inputs"]["cnn"]["parameters"] / real["cnn"]["sum"]
     latency = real["cnn"]["gather"] / 6
     model = ["--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1"]
     simulated = {network: play(network, lambda arguments: simulate(
-        build / "bench/smpi/round_player_smpi", one_node(bandwidth, latency), 1, 2, arguments, model=model)) for network in CLIENTS}
+        build / "bench/smpi/round_player_smpi", one_node(bandwidth, latency), 1, 2, arguments, model=model)) for network in NETWORKS}
     validation = {"bandwidth": bandwidth, "latency": latency, "sum": [], "rounds": []}
-    for network in CLIENTS:
+    for network in NETWORKS:
         validation["sum"].append({"network": network, "measured": real[network]["sum"], "simulated": simulated[network]["sum"],
                                   "gather measured": real[network]["gather"], "gather simulated": simulated[network]["gather"]})
+    for network in CLIENTS:
         for ranks in (1, 2):
             _, seconds = run_rounds(build, network, ranks)
             played = simulate(build / "bench/smpi/round_player_smpi", one_node(bandwidth, latency), 1, ranks,
                               [*times_of(results, network), "--clients", CLIENTS[network], "--rounds", 3], model=model)
             validation["rounds"].append({
-                "network": network, "ranks": ranks, "measured": float(numpy.median(seconds.sum(axis=2).max(axis=1))),
-                "simulated": statistics.median(total(r) for r in played)})
+                "network": network, "ranks": ranks, "measured": float(seconds.sum(axis=2).max(axis=1).mean()),
+                "simulated": min(map(total, played))})
     results["validation"] = validation
 
 
@@ -124,10 +128,10 @@ def total(played):
 def simulate_all(build, results):
     """Strong and weak scaling, one rank a node."""
     results["rounds"] = []
-    cases = [("mlp", 64), ("mlp", 256), ("cnn", 64), ("cnn", 256), ("mlp", 1024), ("resnet18", 64), ("cnn", 1024)]
+    cases = [("mlp", 64), ("cnn", 64), ("mlp", 256), ("cnn", 256), ("mlp", 1024)]
     for network, ranks in cases:
         for kind in ("fat-tree", "dragonfly"):
-            for masks in ("none", "changing") if ranks < 1024 and network != "resnet18" else ("none",):
+            for masks in ("none", "changing") if ranks == 64 else ("none",):
                 for clients in sorted({COHORT, PER_RANK * ranks}):
                     arguments = [*times_of(results, network), "--clients", clients, "--population", 2 * clients, "--spread",
                                  SPREAD, "--masks", masks, "--rounds", 1]

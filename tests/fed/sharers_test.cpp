@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "fed/shared_sum.hpp"
 #include "mpi_main.hpp"
 
@@ -39,6 +41,8 @@ class SharersTest : public ::testing::Test {
     layout_.add("a.weight", {100}, TensorKind::weight, 0);
     layout_.add("a.bias", {3}, TensorKind::bias, 0);
     global_ = {*ops_, 1, layout_.padded_size()};
+    group_.emplace(*ops_, layout_, 1, Belongings{}, AlignedVector<float>(layout_.padded_size()),
+                   clock_);
     sum_.emplace(*ops_, layout_, layout_.padded_size());
   }
 
@@ -49,7 +53,7 @@ class SharersTest : public ::testing::Test {
     return std::make_shared<const Mask>(std::move(words));
   }
 
-  /// A round of these clients, the k-th on rank k modulo the ranks; client k's values are k.
+  /// A round of these clients, the k-th on rank k modulo the ranks.
   /// Returns whether weights were sent; the weights must be right in any case.
   bool sends(const std::vector<Client>& cohort) {
     sum_->reset(1000);
@@ -60,9 +64,9 @@ class SharersTest : public ::testing::Test {
         if (!cohort[k].mask || !test_bit(cohort[k].mask->words().data(), i))
           expected[i] += cohort[k].weight;
       if (static_cast<int>(k) % world().size() != world().rank()) continue;
-      group_.load(store, std::vector<int>{cohort[k].id}, global_, 0);
-      if (cohort[k].mask) group_.personalize(cohort[k].mask);
-      sum_->add(group_, std::vector{cohort[k].weight}, group_.parameters(), group_.mask());
+      group_->load(store, std::vector<int>{cohort[k].id}, global_, 0);
+      if (cohort[k].mask) group_->personalize(cohort[k].mask);
+      sum_->add(*group_, std::vector{cohort[k].weight}, group_->parameters(), group_->mask());
     }
     return sent(expected);
   }
@@ -86,13 +90,54 @@ class SharersTest : public ::testing::Test {
   ParameterLayout layout_;
   ParameterVector global_;
   PhaseClock clock_;
-  ClientGroup group_{*ops_, layout(), 1, {}, AlignedVector<float>(192), clock_};
+  std::optional<ClientGroup> group_;
   std::optional<SharedSum> sum_;
   CountedSum sums_;
-
- private:
-  const ParameterLayout& layout() { return layout_; }
 };
+
+TEST_F(SharersTest, WeightsWithoutMasksAreNotSent) {
+  EXPECT_FALSE(sends({{0, nullptr, 3}, {1, nullptr, 4}, {2, nullptr, 5}, {3, nullptr, 1}}));
+  EXPECT_FALSE(sends({{4, nullptr, 9}, {1, nullptr, 4}}));  // some ranks have nobody
+  EXPECT_FALSE(sends({}));
+}
+
+TEST_F(SharersTest, AMaskOfAllIsNotSentWhereEveryRankHasIt) {
+  EXPECT_FALSE(sends({{0, mask(5), 2}, {1, mask(5)}, {2, mask(5), 7}, {3, mask(5)}}));
+  // Ranks without a client don't know it.
+  EXPECT_EQ(sends({{0, mask(6), 2}}), are_several_);
+}
+
+TEST_F(SharersTest, MasksAreSentOnceUntilOneChanges) {
+  const std::vector<Client> cohort{{0, mask(1)}, {1, mask(2), 3}, {2, nullptr}, {3, mask(70)}};
+  EXPECT_EQ(sends(cohort), are_several_);
+  EXPECT_FALSE(sends(cohort));
+  // Trained by other ranks: the sum is the same.
+  EXPECT_FALSE(sends({cohort[3], cohort[2], cohort[1], cohort[0]}));
+  auto other = cohort;
+  other[1].mask = mask(3);
+  EXPECT_EQ(sends(other), are_several_);
+  EXPECT_FALSE(sends(other));
+  other[1].weight = 4;
+  EXPECT_EQ(sends(other), are_several_);
+  EXPECT_EQ(sends(cohort), are_several_);  // only the last one is kept
+}
+
+TEST_F(SharersTest, ARoundThatWasGivenUpChangesNothing) {
+  const std::vector<Client> cohort{{0, mask(1)}, {1, mask(2)}, {2, mask(3)}, {3, nullptr}};
+  EXPECT_EQ(sends(cohort), are_several_);
+  sum_->reset(1000);
+  sum_->reset(1000);
+  EXPECT_FALSE(sends(cohort));
+}
+
+TEST_F(SharersTest, WhatWasRestoredIsSent) {
+  SumState state{.low = std::vector<std::int64_t>(layout_.padded_size()),
+                 .high = {},
+                 .weight = std::vector<std::uint32_t>(layout_.padded_size(), 7)};
+  sum_->reset(1000);
+  if (world().is_root()) sum_->restore(state);
+  EXPECT_EQ(sent(state.weight), are_several_);
+}
 
 }  // namespace
 }  // namespace fedselect
