@@ -161,7 +161,7 @@ def main(build, path, *steps):
     results = json.loads(path.read_text()) if path.exists() else {}
     for step in steps or STEPS:
         if step == "report":
-            report(results)
+            report(results, COHORT, PER_RANK)
             continue
         action = {"measure": measure, "validate": validate, "simulate": simulate_all, "variants": variants}[step]
         for _ in action(build, results) or ():    # results are kept as they come

@@ -26,3 +26,9 @@ def test_sums_are_right(kind, nodes):
     assert len(rounds) == 3
     assert all(r["ranks"] == RANKS and r["loans"] > 0 for r in rounds)
     assert all(r["bytes"] == 12 * r["values"] for r in rounds)
+
+
+@pytest.mark.parametrize("masks, bytes_a_value", [("none", [8, 8, 8]), ("fixed", [12, 8, 8]), ("changing", [12, 12, 12])])
+def test_counts_are_sent_when_a_mask_changed(masks, bytes_a_value):
+    rounds = play("fat-tree", 64, "--clients", 128, "--masks", masks)
+    assert [r["bytes"] / r["values"] for r in rounds] == bytes_a_value
