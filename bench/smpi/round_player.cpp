@@ -223,11 +223,10 @@ class Player {
   void add(const ClientStore& store, int client, int t) {
     group_.load(store, {&client, 1}, global_, t);
     if (plan_.masks != "none") group_.personalize(mask_of(client, t));
-    if (plan_.check)
-      for (const Tensor& tensor : layout_.tensors())
-        for (std::size_t i = 0; i < tensor.size(); ++i)
-          group_.parameters()[0][tensor.range.begin + i] =
-              static_cast<float>(client % 64) + static_cast<float>(i % 7);
+    for (const Tensor& tensor : layout_.tensors())
+      for (std::size_t i = 0; i < tensor.size(); ++i)
+        group_.parameters()[0][tensor.range.begin + i] =
+            plan_.check ? static_cast<float>(client % 64) + static_cast<float>(i % 7) : 0;
     const std::uint32_t weight[] = {1};
     sum_.add(group_, weight, group_.parameters(), group_.mask());
   }
