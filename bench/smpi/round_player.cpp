@@ -16,6 +16,7 @@
 #include "comm/device_sum.hpp"
 #include "fed/assignment.hpp"
 #include "fed/lending.hpp"
+#include "fed/pace.hpp"
 #include "fed/record.hpp"
 #include "fed/shared_sum.hpp"
 #include "model/network.hpp"
@@ -166,7 +167,7 @@ class Player {
   }
 
   std::vector<int> lend() {
-    loans_ = choose_loans(cohort_, work_, rank_of_, comm_.size());
+    loans_ = choose_loans(cohort_, work_, rank_of_, settle(share_paces(comm_, {.training = 1})));
     std::vector<int> mine = hosted();
     if (loans_.empty()) return mine;
     std::vector<std::vector<Parcel>> to(static_cast<std::size_t>(comm_.size()));
