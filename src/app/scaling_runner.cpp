@@ -105,7 +105,7 @@ void ScalingRunner::measure_once(const ScalingPoint& point, MeasuredPoint& measu
 void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
                                MeasuredPoint& measured) {
   const Experiment experiment =
-      load_experiment({.path = study_.config, .overrides = point.overrides}, part);
+      load_experiment({.path = study_.config, .overrides = point.overrides, .method = {}}, part);
   const Config& config = experiment.config;
   const std::size_t index = find_method(study_, config);
   const MethodConfig& method = config.methods[index];
