@@ -56,7 +56,7 @@ TEST(Study, Refusals) {
 }
 
 TEST(Study, RefusesWhatIsMissingAndWrongValues) {
-  EXPECT_NE(message_of("config = \"e\"\nvalues = [1]").find("name: names the folder"),
+  EXPECT_NE(message_of("config = \"e\"\nvalues = [1]").find("name: names a folder"),
             std::string::npos);
   EXPECT_NE(message_of("name = \"s\"\nvalues = [1]").find("config: is missing"), std::string::npos);
   const std::string head = "name = \"s\"\nconfig = \"e\"\n";
