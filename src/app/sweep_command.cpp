@@ -237,7 +237,9 @@ void run(const SweepOptions& options, Communicator& comm) {
                          .device = options.device,
                          .store = options.store};
   std::thread server;
-  if (office) server = std::thread([&] { sweep::serve(*leaders, office->coordinator()); });
+  if (office)
+    server = std::thread(
+        [&] { run_guarded(comm, [&] { sweep::serve(*leaders, office->coordinator()); }); });
   const auto take_orders = [&] {
     if (number >= workers) return;
     work(setup, *worker,
