@@ -73,7 +73,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_its_name(unbroken, tmp_path):
     job = start(["run", config, "--out", tmp_path, "--set", "rounds=1000000", "--set", "checkpoint.every_rounds=20", "--set",
                  "evaluate.every=1000"], 2)
     try:
-        assert wait_until(lambda: list(home.glob("metrics.csv")), job)
+        assert wait_until((home / "log.txt").exists, job)  # the last file that is opened by its path
         home.rename(tmp_path / "elsewhere")
         lines = []
         while "warning: no checkpoint after round" not in (line := job.stdout.readline()):
