@@ -113,8 +113,8 @@ def test_strong_scaling_on_four_ranks(folder):
         speedup = medians[0] / medians
         assert file["summary/speedup"][:, 0] == pytest.approx(speedup.mean(axis=1))
         assert file["summary/efficiency"][:, 0] == pytest.approx(speedup.mean(axis=1) / [1, 2, 4])
-        half = 12.7062 * speedup.std(axis=1, ddof=1) / np.sqrt(REPEATS)
-        assert file["summary/speedup"][:, 2] - file["summary/speedup"][:, 0] == pytest.approx(half, abs=1e-6)
+        half = 12.706204736174698 * speedup.std(axis=1, ddof=1) / np.sqrt(REPEATS)
+        assert file["summary/speedup"][:, 2] - file["summary/speedup"][:, 0] == pytest.approx(half, rel=1e-9, abs=1e-12)
         lines = [np.polyfit([1, 1 / 2, 1 / 4], medians[:, repeat], 1) for repeat in range(REPEATS)]
         assert file["summary/fraction"][0] == pytest.approx(np.mean([b / (a + b) for a, b in lines]))
         assert "rounds = 4" in file["points/config"].asstr()[0]
