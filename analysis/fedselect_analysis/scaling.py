@@ -2,7 +2,7 @@
 
     analysis/scaling OUT/NAME [--out DIR]
 
-Reads OUT/NAME/scaling.h5 (docs/result-format.md#scalingh5), which `fedselect scaling` wrote, and nothing else; writes scaling.md
+Reads OUT/NAME/scaling.h5 (docs/study-formats.md#scalingh5), which `fedselect scaling` wrote, and nothing else; writes scaling.md
 and figures/*.png (default: into OUT/NAME) and prints the table.
 """
 
@@ -91,7 +91,7 @@ def read_study(folder: Path) -> Study:
                 )
             return read_open_file(file)
     except KeyError as error:
-        raise ReportError(f"{path} lacks a part of its format ({error.args[0]}): see docs/result-format.md") from error
+        raise ReportError(f"{path} lacks a part of its format ({error.args[0]}): see docs/study-formats.md") from error
     except OSError as error:
         raise ReportError(f"{path} can't be read as HDF5 ({error}): measure the study again") from error
 

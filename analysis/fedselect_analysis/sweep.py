@@ -2,7 +2,7 @@
 
     analysis/sweep RUNS/NAME [--out DIR]
 
-Reads sweep.h5 (docs/result-format.md) and writes, into the folder `report` beside it unless --out names another: sweep.md with
+Reads sweep.h5 (docs/study-formats.md) and writes, into the folder `report` beside it unless --out names another: sweep.md with
 the best candidate of each method, its 95 % confidence interval over seeds and the importance of each key; response.png, the
 score over each key; parallel.png, all candidates at once; plane.png where two keys with numbers make a grid.
 """

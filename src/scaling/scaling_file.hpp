@@ -9,7 +9,7 @@
 namespace fedselect {
 
 /// Writes the measures of a study, or of some of its points, and what they come to as an HDF5 file
-/// (docs/result-format.md#scalingh5), which takes its name when it is whole. Throws SystemError.
+/// (docs/study-formats.md#scalingh5), which takes its name when it is whole. Throws SystemError.
 void write_scaling(const std::filesystem::path& path, const ScalingStudy& study,
                    const std::vector<MeasuredPoint>& points);
 

@@ -16,7 +16,7 @@ struct Standings {
   const std::vector<Record>& records;
 };
 
-/// sweep.csv and sweep.h5 in the folder, each replaced as a whole (docs/result-format.md). Throws
+/// sweep.csv and sweep.h5 in the folder, each replaced as a whole (docs/study-formats.md). Throws
 /// SystemError.
 void write_csv(const std::filesystem::path& folder, const Standings& standings);
 void write_hdf5(const std::filesystem::path& folder, const Standings& standings);

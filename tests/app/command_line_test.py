@@ -106,7 +106,7 @@ class CommandLine(unittest.TestCase):
     def test_wrong_command_lines(self):
         for arguments, message in (
                 (["rnu"], "fedselect: unknown command rnu; did you mean run?"),
-                (["zzzzzz"], "fedselect: unknown command zzzzzz (there are run, sweep, check"),
+                (["zzzzzz"], "fedselect: unknown command zzzzzz (there are run, sweep"),
                 (["run"], "CONFIG is required; see fedselect run --help"),
                 (["run", self.config, "--nope"], "--nope; see fedselect run --help"),
                 (["run", self.config, "--set"], "--set"),
