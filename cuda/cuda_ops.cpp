@@ -28,11 +28,7 @@ CudaOps::CudaOps(int device) : device_(device) {
   FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
   name_ = fmt::format("cuda:{} ({})", device, properties.name);
   stream_ = make_stream();
-  cublas_ = make_cublas(stream_.get());
-  // A workspace of its own, so that cuBLAS allocates nothing while a graph is recorded, and gives
-  // the same bits in each run.
-  cublas_workspace_ = make_device_memory(kCublasWorkspace);
-  FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kCublasWorkspace));
+  reached_ = make_event();
 }
 
 CudaOps::~CudaOps() {
@@ -47,6 +43,29 @@ void CudaOps::enter_phase(std::string_view name) {
   if (in_phase_) nvtxRangePop();
   nvtxRangePushA(std::string(name).c_str());
   in_phase_ = true;
+}
+
+/// Not while a graph is recorded: what is replayed has run before.
+cublasHandle_t CudaOps::cublas() {
+  if (!cublas_) {
+    cublas_ = make_cublas(stream_.get());
+    // A workspace of its own, so that cuBLAS allocates nothing while a graph is recorded, and gives
+    // the same bits in each run.
+    cublas_workspace_ = make_device_memory(kCublasWorkspace);
+    FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kCublasWorkspace));
+  }
+  return cublas_.get();
+}
+
+Ops& CudaOps::beside() {
+  if (!beside_) beside_ = std::make_unique<CudaOps>(device_);
+  return *beside_;
+}
+
+void CudaOps::after(Ops& other) {
+  auto& before = dynamic_cast<CudaOps&>(other);
+  FEDSELECT_CUDA(cudaEventRecord(before.reached_.get(), before.stream_.get()));
+  FEDSELECT_CUDA(cudaStreamWaitEvent(stream_.get(), before.reached_.get(), 0));
 }
 
 void CudaOps::synchronize() { FEDSELECT_CUDA(cudaStreamSynchronize(stream_.get())); }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -20,7 +21,7 @@ namespace fedselect::cuda {
 using namespace ops;  // NOLINT(google-build-using-namespace): their contract is implemented here
 
 /// The op set on one GPU, all on one stream: an op costs the same number of launches for any number
-/// of clients.
+/// of clients. beside() is another one of these, with a stream of its own.
 ///
 /// Ops that return something to the host wait for the device; all others return as soon as their
 /// work is queued. Numbers that ops get from the host (sample counts, ranges, factors) go to the
@@ -43,6 +44,8 @@ class CudaOps final : public Ops {
   void zero(void* device, std::size_t bytes) override;
   std::shared_ptr<const void> place(const void* host, std::size_t bytes) override;
   void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) override;
+  Ops& beside() override;
+  void after(Ops& other) override;
 
   void gather_batch(const Group& group, const SampleSource& source,
                     Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
@@ -160,6 +163,7 @@ class CudaOps final : public Ops {
     download(host.data(), device, host.size_bytes());
   }
   void forget();
+  cublasHandle_t cublas();
   /// Column-major C = op(A) op(B) of each client; one of m, n and k is 0: its number of samples.
   struct Product {
     cublasOperation_t transa, transb;
@@ -190,7 +194,7 @@ class CudaOps final : public Ops {
   int device_;
   std::string name_;
   Stream stream_;
-  Cublas cublas_;
+  Cublas cublas_;  ///< made, with its workspace, by the first product
   DeviceMemory cublas_workspace_;
   Arena arena_;
   PinnedRing pinned_;
@@ -204,6 +208,8 @@ class CudaOps final : public Ops {
   std::size_t arena_generation_ = 0;  ///< with which the graphs were recorded
   bool capturing_ = false;
   bool in_phase_ = false;
+  Event reached_;                    ///< in this stream, where others wait for it
+  std::unique_ptr<CudaOps> beside_;  ///< made when it is first asked for
 };
 
 }  // namespace fedselect::cuda

@@ -46,7 +46,7 @@ void CudaOps::products(const Group& group, const Product& p) {
   if (clients.size() == 1 && clients.begin()->second.size() == group.samples.size()) {
     const int samples = clients.begin()->first;
     FEDSELECT_CUDA(cublasSgemmStridedBatched(
-        cublas_.get(), p.transa, p.transb, sized(p.m, samples), sized(p.n, samples),
+        cublas(), p.transa, p.transb, sized(p.m, samples), sized(p.n, samples),
         sized(p.k, samples), &one, p.a.data, p.lda, p.a.stride, p.b.data, p.ldb, p.b.stride, &none,
         p.c.data, p.ldc, p.c.stride, group.size()));
     return;
@@ -71,7 +71,7 @@ void CudaOps::products(const Group& group, const Product& p) {
   const std::vector<float> ones(groups, one), nones(groups, none);
   const std::vector<int> lda(groups, p.lda), ldb(groups, p.ldb), ldc(groups, p.ldc);
   FEDSELECT_CUDA(cublasSgemmGroupedBatched(
-      cublas_.get(), transa.data(), transb.data(), m.data(), n.data(), k.data(), ones.data(),
+      cublas(), transa.data(), transb.data(), m.data(), n.data(), k.data(), ones.data(),
       constant(std::span<const float* const>(a)), lda.data(),
       constant(std::span<const float* const>(b)), ldb.data(), nones.data(),
       constant(std::span<float* const>(c)), ldc.data(), static_cast<int>(groups), sizes.data()));

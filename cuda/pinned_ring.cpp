@@ -29,15 +29,22 @@ void PinnedRing::upload(cudaStream_t stream, void* device, const void* host, std
   }
 }
 
+/// The host empties a piece while the device fills the next ones.
 void PinnedRing::download(cudaStream_t stream, void* host, const void* device, std::size_t bytes) {
+  const std::size_t first = turn_;
+  std::size_t asked = 0;
   for (std::size_t at = 0; at < bytes; at += kPiece) {
-    const std::size_t part = std::min(kPiece, bytes - at);
-    Piece& piece = next();
-    FEDSELECT_CUDA(cudaMemcpyAsync(piece.memory.get(), static_cast<const std::byte*>(device) + at,
-                                   part, cudaMemcpyDeviceToHost, stream));
-    FEDSELECT_CUDA(cudaEventRecord(piece.free.get(), stream));
+    for (; asked < bytes && asked < at + pieces_.size() * kPiece; asked += kPiece) {
+      Piece& piece = next();
+      FEDSELECT_CUDA(
+          cudaMemcpyAsync(piece.memory.get(), static_cast<const std::byte*>(device) + asked,
+                          std::min(kPiece, bytes - asked), cudaMemcpyDeviceToHost, stream));
+      FEDSELECT_CUDA(cudaEventRecord(piece.free.get(), stream));
+    }
+    Piece& piece = pieces_[(first + at / kPiece) % pieces_.size()];
     FEDSELECT_CUDA(cudaEventSynchronize(piece.free.get()));
-    std::memcpy(static_cast<std::byte*>(host) + at, piece.memory.get(), part);
+    std::memcpy(static_cast<std::byte*>(host) + at, piece.memory.get(),
+                std::min(kPiece, bytes - at));
   }
 }
 

@@ -49,7 +49,7 @@ std::size_t ClientGroup::bytes_per_client(const ParameterLayout& layout,
   return vectors * layout.padded_size() * sizeof(float) + kMasks * layout.words() * sizeof(Word);
 }
 
-void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
+void ClientGroup::load(ops::Ops& via, const ClientStore& store, std::span<const int> clients,
                        const Broadcast& broadcast, int round) {
   const PhaseClock::Scope timed(clock_, Phase::store);
   clients_.assign(clients.begin(), clients.end());
@@ -62,9 +62,9 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
     const ClientState& state = store.state(clients_[static_cast<std::size_t>(g)]);
     rule_[static_cast<std::size_t>(g)] = state.mask;
     if (state.mask)
-      mask_.upload(ops_, g, state.mask->words());
+      mask_.upload(via, g, state.mask->words());
     else
-      ops_.zero(mask_.of(g), layout_.words() * sizeof(Word));
+      via.zero(mask_.of(g), layout_.words() * sizeof(Word));
     const auto& scalars = state.scalars.empty() ? first_scalars_ : state.scalars;
     for (std::size_t s = 0; s < scalars_.size(); ++s)
       scalars_[s][static_cast<std::size_t>(g)] = scalars[s];
@@ -74,53 +74,53 @@ void ClientGroup::load(const ClientStore& store, std::span<const int> clients,
   start_present_ = false;
   std::fill(messages_.begin(), messages_.end(), 0.0F);
   for (auto& vector : vectors_) vector.present = vector.changed = false;
-  fetch(theta_);
-  recount();
+  fetch(via, theta_);
+  recount(via);
 }
 
-void ClientGroup::fetch(ops::DeviceArray<float>& target) {
+void ClientGroup::fetch(ops::Ops& via, ops::DeviceArray<float>& target) {
   bool any_personal = false;
   for (int g = 0; g < size(); ++g) {
     const ClientState& state = store_->state(clients_[static_cast<std::size_t>(g)]);
-    ops_.copy(target.of(g), broadcast_.model->of(0), layout_.padded_size() * sizeof(float));
+    via.copy(target.of(g), broadcast_.model->of(0), layout_.padded_size() * sizeof(float));
     if (state.mask) {
-      eligible_.upload(ops_, g, state.mask->words());
-      gradient_.upload(ops_, g, state.personal);  // its memory is free between steps
+      eligible_.upload(via, g, state.mask->words());
+      gradient_.upload(via, g, state.personal);  // its memory is free between steps
       any_personal = true;
     } else {
-      ops_.zero(eligible_.of(g), layout_.words() * sizeof(Word));
+      via.zero(eligible_.of(g), layout_.words() * sizeof(Word));
     }
   }
   const std::vector<int> everyone(clients_.size(), 1);
   if (any_personal)
-    ops_.unpack({everyone}, layout_.padded_size(), gradient(), eligible_.view(), target.view());
+    via.unpack({everyone}, layout_.padded_size(), gradient(), eligible_.view(), target.view());
 }
 
 ops::ConstValues ClientGroup::start() {
   if (!start_present_) {
     const PhaseClock::Scope timed(clock_, Phase::store);
     if (start_.empty()) start_ = {ops_, static_cast<int>(active_.size()), layout_.padded_size()};
-    fetch(start_);
+    fetch(ops_, start_);
     start_present_ = true;
   }
   return start_.view();
 }
 
-void ClientGroup::save(ClientStore& store) {
+void ClientGroup::save(ops::Ops& via, ClientStore& store) {
   const PhaseClock::Scope timed(clock_, Phase::store);
   std::vector<std::size_t> counts(clients_.size());
-  ops_.pack(active(), layout_.padded_size(), parameters(), mask(), gradient(), counts);
+  via.pack(active(), layout_.padded_size(), parameters(), mask(), gradient(), counts);
   for (int g = 0; g < size(); ++g) {
     const auto i = static_cast<std::size_t>(g);
     if (diverged(g)) continue;
     ClientState& state = store.state(clients_[i]);
-    if (counts[i] > 0) rule_[i] = resting_mask(g);
+    if (counts[i] > 0) rule_[i] = resting_mask(via, g);
     state.mask = counts[i] > 0 ? rule_[i] : nullptr;
     if (state.personal.size() != counts[i]) state.personal = std::vector<float>(counts[i]);
-    gradient_.download(ops_, g, std::span(state.personal));
+    gradient_.download(via, g, std::span(state.personal));
     if (mask_proposed_[i] != 0) {
       std::vector<Word> words(layout_.words());
-      next_mask_.download(ops_, g, std::span(words));
+      next_mask_.download(via, g, std::span(words));
       state.next_mask = std::make_shared<const Mask>(std::move(words));
     } else {
       state.next_mask = nullptr;
@@ -131,16 +131,16 @@ void ClientGroup::save(ClientStore& store) {
     for (std::size_t v = 0; v < vectors_.size(); ++v) {
       if (!vectors_[v].changed || vectors_[v].kind == VectorKind::scratch) continue;
       state.vectors[v].resize(layout_.padded_size());
-      vectors_[v].values.download(ops_, g, std::span(state.vectors[v]));
+      vectors_[v].values.download(via, g, std::span(state.vectors[v]));
     }
   }
 }
 
-MaskPtr ClientGroup::resting_mask(int g) const {
+MaskPtr ClientGroup::resting_mask(ops::Ops& via, int g) const {
   if (const MaskPtr& rule = rule_[static_cast<std::size_t>(g)]) return rule;
-  if (personal(g) + personal_statistics(g) == 0) return nullptr;
+  if (personal(g) + personal_statistics(via, g) == 0) return nullptr;
   std::vector<Word> words(layout_.words());
-  mask_.download(ops_, g, std::span(words));
+  mask_.download(via, g, std::span(words));
   return std::make_shared<const Mask>(std::move(words));
 }
 
@@ -302,18 +302,18 @@ std::int64_t ClientGroup::personal(int g) const {
   return std::accumulate(first, first + static_cast<std::ptrdiff_t>(tensors), std::int64_t{0});
 }
 
-std::int64_t ClientGroup::personal_statistics(int g) const {
+std::int64_t ClientGroup::personal_statistics(ops::Ops& via, int g) const {
   if (layout_.statistics().empty()) return 0;
   const ops::Range range{layout_.parameter_span(),
                          layout_.padded_size() - layout_.parameter_span()};
   std::vector<std::int64_t> counts(clients_.size());
-  ops_.count_bits(active(), {&range, 1}, mask(), counts);
+  via.count_bits(active(), {&range, 1}, mask(), counts);
   return counts[static_cast<std::size_t>(g)];
 }
 
-void ClientGroup::recount() {
-  ops_.count_bits(active(), layout_.ranges(), mask(),
-                  std::span(personal_counts_).first(clients_.size() * layout_.tensors().size()));
+void ClientGroup::recount(ops::Ops& via) {
+  via.count_bits(active(), layout_.ranges(), mask(),
+                 std::span(personal_counts_).first(clients_.size() * layout_.tensors().size()));
 }
 
 }  // namespace fedselect

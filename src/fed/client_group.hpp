@@ -78,12 +78,18 @@ class ClientGroup {
   // Coming and going (the round calls these)
 
   /// Takes over the clients' states: personal values where their masks say so, the global model
-  /// elsewhere. Store and broadcast must stay as they are until the clients are saved.
+  /// elsewhere. Store and broadcast must stay as they are until the clients are saved. `via`: the
+  /// group's op set or its beside(), which the caller puts in order.
+  void load(ops::Ops& via, const ClientStore& store, std::span<const int> clients,
+            const Broadcast& broadcast, int round);
   void load(const ClientStore& store, std::span<const int> clients, const Broadcast& broadcast,
-            int round);
+            int round) {
+    load(ops_, store, clients, broadcast, round);
+  }
   /// Writes masks, personal values and vectors back, but for the clients that diverged. What
   /// grow_mask proposed is kept until it is adopted.
-  void save(ClientStore& store);
+  void save(ops::Ops& via, ClientStore& store);
+  void save(ClientStore& store) { save(ops_, store); }
   /// Puts the masks proposed by grow_mask in force (after the broadcast, on freshly loaded states).
   void adopt_next_masks();
 
@@ -173,7 +179,7 @@ class ClientGroup {
   ops::ConstValues start();
   ops::ConstBits mask() const { return mask_.view(); }
   /// The g-th client's mask in host memory; null: nothing is personal.
-  MaskPtr resting_mask(int g) const;
+  MaskPtr resting_mask(int g) const { return resting_mask(ops_, g); }
   ops::Values gradient() const { return gradient_.view(); }
   /// Personal indices of tensor t of the g-th client.
   std::int64_t personal(int g, std::size_t tensor) const {
@@ -196,15 +202,18 @@ class ClientGroup {
   /// Marks the clients that diverged by their parameters or messages.
   void check_divergence();
   /// Statistics of the g-th client that are personal.
-  std::int64_t personal_statistics(int g) const;
+  std::int64_t personal_statistics(int g) const { return personal_statistics(ops_, g); }
   /// The clients on which verbs act, for ops that don't count samples: those that did not diverge.
   ops::Group active() const { return {std::span(active_).first(clients_.size())}; }
   PhaseClock& clock() { return clock_; }
 
  private:
-  void recount();
+  void recount() { recount(ops_); }
+  void recount(ops::Ops& via);
   /// target <- what the store says of the clients, the global model elsewhere.
-  void fetch(ops::DeviceArray<float>& target);
+  void fetch(ops::Ops& via, ops::DeviceArray<float>& target);
+  MaskPtr resting_mask(ops::Ops& via, int g) const;
+  std::int64_t personal_statistics(ops::Ops& via, int g) const;
   /// Ranges over which a fraction is taken: one a tensor, or one for all.
   std::span<const ops::Range> selection_ranges(SelectionScope scope) const;
 

@@ -50,20 +50,36 @@ TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algori
 
 constexpr std::size_t kLargestGroup = 65535;  // rows of a GPU's grid
 
-/// As many clients as there are, as were asked for, or as fit.
-int choose_group(const Device& device, std::size_t clients, std::size_t bytes_per_client) {
-  const std::size_t wanted =
-      device.group > 0 ? static_cast<std::size_t>(device.group) : device.memory / bytes_per_client;
-  const std::size_t most = std::clamp<std::size_t>(clients, 1, kLargestGroup);
-  return static_cast<int>(std::clamp<std::size_t>(wanted, 1, most));
+template <class Make>
+auto make_groups(std::size_t count, const Make& make) {
+  std::vector<decltype(make())> groups;
+  std::generate_n(std::back_inserter(groups), count, make);
+  return groups;
 }
 
 }  // namespace
 
-void Simulation::for_each_group(std::span<const int> clients, const GroupAction& action) const {
-  const auto most = static_cast<std::size_t>(group_size_);
+/// As many clients as there are, as were asked for, or as fit. Where a device can copy while it
+/// works and there are more, two groups.
+Simulation::GroupPlan Simulation::plan_groups(const Device& device, std::size_t clients,
+                                              std::size_t group_bytes, std::size_t trainer_bytes) {
+  const std::size_t most = std::clamp<std::size_t>(clients, 1, kLargestGroup);
+  const bool takes_turns = &device.ops.beside() != &device.ops;
+  const auto wanted = [&](std::size_t groups) {
+    return device.group > 0 ? static_cast<std::size_t>(device.group)
+                            : device.memory / (groups * group_bytes + trainer_bytes);
+  };
+  const int count = takes_turns && wanted(1) < clients ? 2 : 1;
+  const std::size_t size = wanted(static_cast<std::size_t>(count));
+  return {static_cast<int>(std::clamp<std::size_t>(size, 1, most)), count};
+}
+
+std::vector<std::span<const int>> Simulation::cut_into_groups(std::span<const int> clients) const {
+  const auto most = static_cast<std::size_t>(plan_.size);
+  std::vector<std::span<const int>> groups;
   for (std::size_t i = 0; i < clients.size(); i += most)
-    action(clients.subspan(i, std::min(most, clients.size() - i)));
+    groups.push_back(clients.subspan(i, std::min(most, clients.size() - i)));
+  return groups;
 }
 
 Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
@@ -75,6 +91,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       training_flops_(network.training_flops()),
       partition_(partition),
       ops_(device.ops),
+      beside_(device.ops.beside()),
       sums_(device.sums),
       comm_(comm),
       work_(expected_work(partition)),
@@ -85,14 +102,18 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       store_(partition.clients(), shard_, setup.store),
       server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
-      group_size_(choose_group(
-          device, shard_.size(),
-          ClientGroup::bytes_per_client(layout_, algorithm.belongings()) +
-              Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition))),
-      group_(ops_, layout_, group_size_, algorithm.belongings(), first_model(setup, network),
-             clock_),
-      trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, group_,
-               group_size_),
+      plan_(plan_groups(
+          device, shard_.size(), ClientGroup::bytes_per_client(layout_, algorithm.belongings()),
+          Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition))),
+      groups_(make_groups(static_cast<std::size_t>(plan_.count),
+                          [&] {
+                            return std::make_unique<ClientGroup>(
+                                ops_, layout_, plan_.size, algorithm.belongings(),
+                                first_model(setup, network), clock_);
+                          })),
+      group_(groups_.front().get()),
+      trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, *group_,
+               plan_.size),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
   clock_.watch([this](std::string_view phase) { ops_.enter_phase(phase); });
   const auto taking_part = static_cast<int>(setup.federation.taking_part(partition.clients()));
@@ -119,58 +140,6 @@ void Simulation::begin_round(int t) {
   if (setup_.server.merge == Merge::mean) return server_.begin_round(total_weight(reporting_));
   server_.begin_round(1);
   open_->uploads = server_.new_uploads();
-}
-
-namespace {
-
-/// Runs `action`; the exception that it throws, if that is to wait.
-std::exception_ptr attempt(bool waits, const std::function<void()>& action) {
-  try {
-    action();
-  } catch (...) {
-    if (!waits) throw;
-    return std::current_exception();
-  }
-  return nullptr;
-}
-
-}  // namespace
-
-bool Simulation::train_cohort(int t, const StopRequest& stop) {
-  const bool is_fresh = !open_;
-  if (is_fresh) begin_round(t);
-  bool stopped = false;
-  const auto left = lend(left_to_train(), is_fresh);
-  store_.expect_soon(left);
-  const auto start = std::chrono::steady_clock::now();
-  const auto failure = attempt(setup_.fails_together, [&] {
-    for_each_group(left, [&](std::span<const int> ids) {
-      stopped = stopped || stop();
-      if (stopped) return;
-      group_.load(store_, ids, server_.broadcast(), t);
-      auto records = new_records();
-      const auto masks_before = masks();
-      if (evaluates_in(t)) test_before(records, t);
-      train(t);
-      if (evaluates_in(t)) test_after(records);
-      collect(open_->messages);
-      group_.save(store_);
-      add_group(t);  // after saving: attacks and clipping change what is sent, not what is kept
-      count_mask_changes(records, masks_before);
-      account(records);
-      open_->records.insert(open_->records.end(), records.begin(), records.end());
-      trim_store();
-    });
-  });
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (!stopped) measure_pace(left, seconds.count());
-  bring_home();
-  const PhaseClock::Scope timed(clock_, Phase::communicate);
-  if (setup_.fails_together)
-    agree(comm_, [&] {
-      if (failure) std::rethrow_exception(failure);
-    });
-  return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
 }
 
 RoundRecord Simulation::complete_round(int t) {
@@ -219,22 +188,6 @@ std::vector<int> Simulation::left_to_train() const {
   return left;
 }
 
-std::vector<ClientRecord> Simulation::new_records() const {
-  std::vector<ClientRecord> records;
-  for (const int client : group_.clients()) {
-    const auto samples = partition_.train[static_cast<std::size_t>(client)].size();
-    records.push_back(
-        {.client = client, .participated = 1, .samples = static_cast<std::int64_t>(samples)});
-  }
-  return records;
-}
-
-std::vector<MaskPtr> Simulation::masks() const {
-  std::vector<MaskPtr> masks;
-  for (const int client : group_.clients()) masks.push_back(store_.state(client).mask);
-  return masks;
-}
-
 std::uint32_t Simulation::weight(int client) const {
   if (algorithm_.weighting() == Weighting::uniform) return 1;
   return static_cast<std::uint32_t>(partition_.train[static_cast<std::size_t>(client)].size());
@@ -248,68 +201,6 @@ std::uint64_t Simulation::total_weight(const std::vector<int>& cohort) const {
 
 bool Simulation::evaluates_in(int t) const {
   return (t + 1) % setup_.evaluate.every == 0 || t + 1 == setup_.rounds;
-}
-
-void Simulation::train(int t) {
-  const pulse::Computing computing;
-  trainer_.begin(Phase::train);
-  algorithm_.client_step(group_, trainer_, setup_.passes);
-  group_.check_divergence();
-  for (int g = 0; g < group_.size(); ++g)
-    if (group_.diverged(g) && setup_.train.on_divergence == OnDivergence::abort)
-      throw SystemError(
-          fmt::format("client {} diverged in round {} (its loss is not finite, or a weight reached "
-                      "4096): lower "
-                      "train.lr, set "
-                      "train.grad_clip, or set train.on_divergence = \"exclude\"",
-                      group_.clients()[static_cast<std::size_t>(g)], t));
-}
-
-/// The parameters become what Byzantine clients send.
-void Simulation::attack(int t) {
-  const FaultsConfig& config = faults_.config();
-  std::vector<double> of_start;
-  std::vector<double> of_model;
-  for (const int client : group_.clients()) {
-    const double s = faults_.is_byzantine(client) ? config.attack_scale : 0;
-    of_start.push_back(s == 0 ? 0 : config.attack == Attack::sign_flip ? 1 + s : 1 - s);
-    of_model.push_back(s == 0 ? 1 : config.attack == Attack::sign_flip ? -s : s);
-  }
-  if (std::all_of(of_model.begin(), of_model.end(), [](double factor) { return factor == 1; }) &&
-      config.attack != Attack::noise)
-    return;
-  if (config.attack == Attack::noise) {
-    std::vector<float> noise(layout_.parameter_span());
-    for (int g = 0; g < group_.size(); ++g) {
-      const int client = group_.clients()[static_cast<std::size_t>(g)];
-      if (!faults_.is_byzantine(client)) continue;
-      faults_.draw_noise(client, t, noise);
-      group_.add_values(g, noise);
-    }
-  } else {
-    group_.combine(of_start, group_.start(), of_model, group_.parameters(), group_.parameters());
-  }
-  group_.check_divergence();
-}
-
-void Simulation::add_group(int t) {
-  const PhaseClock::Scope timed(clock_, Phase::aggregate);
-  if (faults_.has_attackers()) attack(t);
-  if (setup_.server.clip_norm > 0) group_.clip_change(setup_.server.clip_norm);
-  std::vector<std::uint32_t> weights;
-  for (int g = 0; g < group_.size(); ++g)
-    weights.push_back(group_.diverged(g) ? 0
-                                         : weight(group_.clients()[static_cast<std::size_t>(g)]));
-  if (setup_.server.merge == Merge::mean)
-    server_.add(group_, weights);
-  else
-    server_.add(group_, weights, open_->uploads);
-}
-
-void Simulation::collect(Messages& messages) {
-  for (int g = 0; g < group_.size(); ++g)
-    if (!group_.diverged(g))
-      messages.add(group_.clients()[static_cast<std::size_t>(g)], group_.message(g));
 }
 
 /// Collective. `mine`: what the clients of the cohort that this rank hosts said.
@@ -337,12 +228,12 @@ void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
   std::vector<int> proposed;
   for (const ClientRecord& record : records)
     if (std::as_const(store_).state(record.client).next_mask) proposed.push_back(record.client);
-  for_each_group(proposed, [&](std::span<const int> ids) {
-    group_.load(store_, ids, server_.broadcast(), t);
-    group_.adopt_next_masks();
-    group_.save(store_);
+  for (const auto ids : cut_into_groups(proposed)) {
+    group_->load(store_, ids, server_.broadcast(), t);
+    group_->adopt_next_masks();
+    group_->save(store_);
     trim_store();
-  });
+  }
 }
 
 void Simulation::trim_store() {

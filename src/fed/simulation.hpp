@@ -111,25 +111,43 @@ class Simulation {
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
   /// Clients that are trained side by side, at most.
-  int group_size() const { return group_size_; }
+  int group_size() const { return plan_.size; }
 
  private:
-  using GroupAction = std::function<void(std::span<const int>)>;
-  /// Cuts a list into groups that fit the device.
-  void for_each_group(std::span<const int> clients, const GroupAction& action) const;
+  /// How many clients train side by side, and how many such groups there are: two take turns.
+  struct GroupPlan {
+    int size = 1;
+    int count = 1;
+  };
+  static GroupPlan plan_groups(const Device& device, std::size_t clients, std::size_t group_bytes,
+                               std::size_t trainer_bytes);
+  /// A group's way from the store and back.
+  struct Trip {
+    ClientGroup* group = nullptr;
+    std::vector<ClientRecord> records{};
+    std::vector<MaskPtr> masks_before{};
+    std::vector<Tally> training{};
+    bool is_saved = false;
+  };
+  /// A list in pieces that fit the device.
+  std::vector<std::span<const int>> cut_into_groups(std::span<const int> clients) const;
   std::vector<int> mine(const std::vector<int>& clients) const;
   std::uint32_t weight(int client) const;
   std::uint64_t total_weight(const std::vector<int>& cohort) const;
   bool evaluates_in(int t) const;
 
-  // The verbs of the round; those without a client list act on the loaded group.
-  std::vector<ClientRecord> new_records() const;
-  std::vector<MaskPtr> masks() const;
+  // The verbs of the round; those without a client list or a trip act on the group at hand.
+  bool train_groups(std::span<const int> clients, int t, const StopRequest& stop);
+  Trip set_out(ClientGroup& group, std::span<const int> clients, int t);
+  void train_trip(Trip& trip, int t);
+  void come_home(Trip trip);
+  std::vector<ClientRecord> new_records(std::span<const int> clients) const;
+  std::vector<MaskPtr> masks(std::span<const int> clients) const;
   void test_before(std::vector<ClientRecord>& records, int t);
   void train(int t);
   void load_deployed(std::span<const int> clients, int t);
   void test_after(std::vector<ClientRecord>& records);
-  void account(std::vector<ClientRecord>& records) const;
+  void account(Trip& trip) const;
   void begin_round(int t);
   ClientRecord dropped_record(int client) const;
   void attack(int t);
@@ -158,6 +176,7 @@ class Simulation {
   double training_flops_;  ///< of a sample
   const Partition& partition_;
   ops::Ops& ops_;
+  ops::Ops& beside_;  ///< for what comes and goes while ops_ trains
   DeviceSum& sums_;
   Communicator& comm_;
 
@@ -171,8 +190,9 @@ class Simulation {
   ClientFaults faults_;
   ClientStore store_;
   Server server_;
-  int group_size_;
-  ClientGroup group_;
+  GroupPlan plan_;
+  std::vector<std::unique_ptr<ClientGroup>> groups_;
+  ClientGroup* group_;  ///< the one at hand
   Trainer trainer_;
   /// Accuracy after the last broadcast, per client of the federation, and the round at whose end it
   /// was measured.

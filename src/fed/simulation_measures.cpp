@@ -48,7 +48,7 @@ void Simulation::test_after(std::vector<ClientRecord>& records) {
 void Simulation::test_everyone(RoundRecord& record) {
   std::vector<ClientRecord> all;
   auto next = record.clients.begin();  // ascending, as the shard is
-  for_each_group(trained_, [&](std::span<const int> ids) {
+  for (const auto ids : cut_into_groups(trained_)) {
     load_deployed(ids, record.round);
     const auto tallies = trainer_.test();
     for (std::size_t g = 0; g < ids.size(); ++g) {
@@ -58,22 +58,22 @@ void Simulation::test_everyone(RoundRecord& record) {
       broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
     }
     trim_store();
-  });
+  }
   record.clients = std::move(all);
   if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
 }
 
 /// The group becomes what these clients would deploy.
 void Simulation::load_deployed(std::span<const int> clients, int t) {
-  group_.load(store_, clients, server_.broadcast(), t);
+  group_->load(store_, clients, server_.broadcast(), t);
   trainer_.begin(Phase::evaluate);
-  if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(group_, trainer_);
+  if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(*group_, trainer_);
 }
 
 void Simulation::conclude() {
   if (setup_.evaluate.cross)
     for (const int client : shard_) cross_[client] = test_on_everyone(client);
-  for_each_group(untrained_, [&](std::span<const int> ids) { test_new_clients(ids); });
+  for (const auto ids : cut_into_groups(untrained_)) test_new_clients(ids);
 }
 
 std::vector<float> Simulation::test_on_everyone(int client) {
@@ -87,29 +87,30 @@ std::vector<float> Simulation::test_on_everyone(int client) {
 
 /// They begin with the global model, and at the last round's learning rate.
 void Simulation::test_new_clients(std::span<const int> clients) {
-  group_.load(store_, clients, server_.broadcast(), setup_.rounds - 1);
+  group_->load(store_, clients, server_.broadcast(), setup_.rounds - 1);
   trainer_.begin(Phase::evaluate);
   std::vector<NewClientRecord> records;
   const auto before = trainer_.test();
   for (std::size_t g = 0; g < clients.size(); ++g)
     records.push_back({.client = clients[g], .accuracy_before = before[g].accuracy()});
   trainer_.passes(setup_.evaluate.new_client_passes, Scope::all);
-  group_.check_divergence();
+  group_->check_divergence();
   const auto after = trainer_.test();
   for (std::size_t g = 0; g < clients.size(); ++g) records[g].accuracy_after = after[g].accuracy();
   new_clients_.insert(new_clients_.end(), records.begin(), records.end());
 }
 
-void Simulation::account(std::vector<ClientRecord>& records) const {
+void Simulation::account(Trip& trip) const {
   const auto parameters = static_cast<std::int64_t>(layout_.size());
   const Belongings belongings = algorithm_.belongings();
-  for (int g = 0; g < group_.size(); ++g) {
-    ClientRecord& record = records[static_cast<std::size_t>(g)];
-    const Tally& tally = trainer_.training()[static_cast<std::size_t>(g)];
-    const std::int64_t shared = parameters - group_.personal(g) +
+  const ClientGroup& group = *trip.group;
+  for (int g = 0; g < group.size(); ++g) {
+    ClientRecord& record = trip.records[static_cast<std::size_t>(g)];
+    const Tally& tally = trip.training[static_cast<std::size_t>(g)];
+    const std::int64_t shared = parameters - group.personal(g) +
                                 static_cast<std::int64_t>(layout_.statistic_size()) -
-                                group_.personal_statistics(g);
-    record.diverged = static_cast<std::uint8_t>(group_.diverged(g));
+                                group.personal_statistics(g);
+    record.diverged = static_cast<std::uint8_t>(group.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
     const auto message = static_cast<std::int64_t>(belongings.message);
@@ -117,9 +118,9 @@ void Simulation::account(std::vector<ClientRecord>& records) const {
     record.flops = static_cast<double>(tally.samples) * training_flops_;
     record.bytes_up =
         kBytesPerValue * (shared + belongings.contributions * parameters + message) +
-        (group_.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
+        (group.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
     record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters + told);
-    if (group_.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
+    if (group.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
   }
 }
 
@@ -184,7 +185,7 @@ MaskPtr Simulation::mask(int client) {
 AlignedVector<float> Simulation::client_model(int client) {
   load_deployed(std::span(&client, 1), setup_.rounds - 1);
   AlignedVector<float> values(layout_.padded_size());
-  ops_.download(values.data(), group_.parameters()[0], values.size() * sizeof(float));
+  ops_.download(values.data(), group_->parameters()[0], values.size() * sizeof(float));
   trim_store();
   return values;
 }

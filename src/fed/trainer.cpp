@@ -49,7 +49,7 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
       setup_(setup),
       train_samples_(ops, data, data.train),
       test_samples_(ops, data, data.test),
-      clients_(clients),
+      clients_(&clients),
       activations_(ops, network, capacity, static_cast<int>(setup.train.batch), setup.test_batch),
       order_(ops, capacity, std::max(longest(partition.train), longest(partition.test))),
       wanted_(network.layout().tensors().size()),
@@ -112,7 +112,7 @@ void Trainer::refresh_optimizers() {
 }
 
 void Trainer::rewind() {
-  clients_.rewind();
+  clients_->rewind();
   refresh_optimizers();
 }
 
@@ -123,12 +123,12 @@ void Trainer::passes(std::int64_t n, Scope scope) {
 
 void Trainer::passes(std::int64_t n, Scope scope, const StepRule& rule) {
   static const StepRule kLook = [](LocalStep& step) { step.look(); };
-  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  const PhaseClock::Scope timed(clients_->clock(), phase_);
   plan(scope);
   const auto some = [&](bool train) {
     std::transform(trains_.begin(), trains_.end(), joins_.begin(),
                    [&](char trains) { return (trains != 0) == train ? 1 : 0; });
-    return std::count(joins_.begin(), joins_.begin() + clients_.size(), 1) > 0;
+    return std::count(joins_.begin(), joins_.begin() + clients_->size(), 1) > 0;
   };
   for (std::int64_t i = 0; i < n; ++i) {
     const int pass = next_pass_++;  // a skipped pass keeps its number: others draw the same orders
@@ -138,7 +138,7 @@ void Trainer::passes(std::int64_t n, Scope scope, const StepRule& rule) {
 }
 
 void Trainer::passes(std::int64_t n, const StepRule& rule, int stride) {
-  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  const PhaseClock::Scope timed(clients_->clock(), phase_);
   plan(Scope::all);
   joins_ = trains_;
   for (std::int64_t i = 0; i < n; ++i) run_pass(next_pass_++, Scope::all, rule, stride);
@@ -147,17 +147,17 @@ void Trainer::passes(std::int64_t n, const StepRule& rule, int stride) {
 void Trainer::run_pass(int pass, Scope scope, const StepRule& rule, int stride) {
   draw_pass(pass);
   std::size_t most = 0;
-  for (const int client : clients_.clients())
+  for (const int client : clients_->clients())
     most = std::max(most, train_[static_cast<std::size_t>(client)].size());
   const auto batch = static_cast<std::size_t>(setup_.train.batch);
   const auto batches = static_cast<int>((most + batch - 1) / batch);
   for (int s = 0; s < batches; s += stride) {
-    count_batch(train_, clients_.clients(), s, static_cast<int>(setup_.train.batch));
-    clients_.narrow(batch_group().samples);
+    count_batch(train_, clients_->clients(), s, static_cast<int>(setup_.train.batch));
+    clients_->narrow(batch_group().samples);
     LocalStep step(*this, scope, s, pass == 0 && s == 0);
     rule(step);
   }
-  clients_.widen();
+  clients_->widen();
   finish_pass();
 }
 
@@ -174,7 +174,7 @@ void Trainer::alternate(std::int64_t n, Alternation order) {
 }
 
 void Trainer::step_once(double rate) {
-  const PhaseClock::Scope timed(clients_.clock(), phase_);
+  const PhaseClock::Scope timed(clients_->clock(), phase_);
   plan(Scope::all);
   joins_ = trains_;
   draw_pass(next_pass_++);
@@ -186,14 +186,14 @@ void Trainer::step_once(double rate) {
 
 /// Which clients a pass over the scope changes, and which tensors any of them needs.
 void Trainer::plan(Scope scope) {
-  const auto& tensors = clients_.layout().tensors();
+  const auto& tensors = clients_->layout().tensors();
   ranges_.clear();
   std::fill(trains_.begin(), trains_.end(), 0);
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const auto size = static_cast<std::int64_t>(tensors[t].size());
     bool any = false;
-    for (int g = 0; g < clients_.size(); ++g) {
-      const std::int64_t personal = clients_.personal(g, t);
+    for (int g = 0; g < clients_->size(); ++g) {
+      const std::int64_t personal = clients_->personal(g, t);
       const bool here =
           scope == Scope::all || (scope == Scope::personal ? personal > 0 : personal < size);
       any |= here;
@@ -213,8 +213,8 @@ void Trainer::draw_pass(int pass) {
 }
 
 void Trainer::draw_orders(int pass) {
-  for (int g = 0; g < clients_.size(); ++g) {
-    const int client = clients_.clients()[static_cast<std::size_t>(g)];
+  for (int g = 0; g < clients_->size(); ++g) {
+    const int client = clients_->clients()[static_cast<std::size_t>(g)];
     const auto& indices = train_[static_cast<std::size_t>(client)];
     const auto order = std::span(host_order_)
                            .subspan(static_cast<std::size_t>(g) * order_.stride(), indices.size());
@@ -228,8 +228,8 @@ void Trainer::draw_orders(int pass) {
 }
 
 void Trainer::draw_placements(int pass) {
-  for (int g = 0; g < clients_.size(); ++g) {
-    const int client = clients_.clients()[static_cast<std::size_t>(g)];
+  for (int g = 0; g < clients_->size(); ++g) {
+    const int client = clients_->clients()[static_cast<std::size_t>(g)];
     const auto placements = std::span(host_placements_)
                                 .subspan(static_cast<std::size_t>(g) * placements_.stride(),
                                          train_[static_cast<std::size_t>(client)].size());
@@ -243,7 +243,7 @@ void Trainer::draw_placements(int pass) {
 /// The random numbers of a client's pass.
 RandomStream Trainer::stream_of(Purpose purpose, int client, int pass) const {
   return {setup_.seed, purpose, static_cast<std::uint32_t>(client),
-          static_cast<std::uint32_t>(clients_.round()), static_cast<std::uint32_t>(pass)};
+          static_cast<std::uint32_t>(clients_->round()), static_cast<std::uint32_t>(pass)};
 }
 
 /// Samples of batch number `step` of each client: those that its owner in `split` has.
@@ -252,7 +252,7 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
   for (std::size_t g = 0; g < used(); ++g) {
     const auto owner = static_cast<std::size_t>(owners[g]);
     const auto left = static_cast<std::int64_t>(split[owner].size()) - first;
-    const bool sits_out = joins_[g] == 0 || clients_.diverged(static_cast<int>(g));
+    const bool sits_out = joins_[g] == 0 || clients_->diverged(static_cast<int>(g));
     batch_samples_[g] =
         sits_out ? 0 : static_cast<int>(std::clamp(left, std::int64_t{0}, std::int64_t{batch}));
   }
@@ -271,7 +271,7 @@ void Trainer::take_training_batch(int step, int ahead) {
   const auto batch = static_cast<int>(setup_.train.batch);
   std::fill(taken_.begin(), taken_.end(), 0);
   for (int s = step + ahead; s >= step; --s) {
-    count_batch(train_, clients_.clients(), s, batch);
+    count_batch(train_, clients_->clients(), s, batch);
     for (std::size_t g = 0; g < used(); ++g)
       if (taken_[g] != 0)
         batch_samples_[g] = 0;  // it has its batch
@@ -289,8 +289,8 @@ void Trainer::learn(int step, int ahead, const FeaturePull& pull) {
 }
 
 void Trainer::run_backward(const FeaturePull& pull) {
-  activations_.forward(batch_group(), clients_.parameters(), Mode::training);
-  activations_.backward(batch_group(), clients_.parameters(), wanted_, clients_.gradient(), sums(),
+  activations_.forward(batch_group(), clients_->parameters(), Mode::training);
+  activations_.backward(batch_group(), clients_->parameters(), wanted_, clients_->gradient(), sums(),
                         pull);
 }
 
@@ -309,11 +309,11 @@ void Trainer::train(int step, Scope scope) {
   optimizer.make_ready();
   const auto work = [this, scope] {
     run_backward();
-    move(clients_.parameters(), 0, scope);
+    move(clients_->parameters(), 0, scope);
   };
   if (optimizer.has_equal_steps()) {
-    key_.assign({id_, reinterpret_cast<std::uintptr_t>(clients_.parameters().data),
-                 reinterpret_cast<std::uintptr_t>(clients_.mask().data),
+    key_.assign({id_, reinterpret_cast<std::uintptr_t>(clients_->parameters().data),
+                 reinterpret_cast<std::uintptr_t>(clients_->mask().data),
                  std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
     key_.insert(key_.end(), batch_samples_.begin(),
                 batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
@@ -330,8 +330,8 @@ void Trainer::train(int step, Scope scope) {
 ops::ConstValues Trainer::limit_gradient() {
   if (scale_.empty()) return {};
   const ops::Values scale{scale_.of(0), 1};
-  ops_.clip_scale(batch_group(), clients_.layout().ranges(), setup_.train.grad_clip,
-                  clients_.gradient(), scale);
+  ops_.clip_scale(batch_group(), clients_->layout().ranges(), setup_.train.grad_clip,
+                  clients_->gradient(), scale);
   return scale;
 }
 
@@ -345,20 +345,21 @@ void Trainer::move(ops::Values target, std::size_t slot, Scope scope) {
   const ops::ConstValues scale = limit_gradient();
   optimizers_[slot].step(batch_group(), ranges_, rate(),
                          {.theta = target,
-                          .gradient = clients_.gradient(),
+                          .gradient = clients_->gradient(),
                           .scale = scale,
-                          .mask = scope == Scope::all ? ops::ConstBits{} : clients_.mask(),
+                          .mask = scope == Scope::all ? ops::ConstBits{} : clients_->mask(),
                           .scope = scope});
 }
 
 void Trainer::finish_pass() {
   take_sums(training_);
   for (std::size_t g = 0; g < used(); ++g)
-    if (!std::isfinite(training_[g].loss)) clients_.mark_diverged(static_cast<int>(g));
+    if (!std::isfinite(training_[g].loss)) clients_->mark_diverged(static_cast<int>(g));
 }
 
 /// Adds what the batches since the last call came to, and begins anew.
 void Trainer::take_sums(std::vector<Tally>& tallies) {
+  do_aside();  // before waiting for the device
   loss_sums_.download(ops_, 0, std::span(losses_));
   hit_sums_.download(ops_, 0, std::span(hits_));
   ops_.zero(loss_sums_.of(0), losses_.size() * sizeof(double));

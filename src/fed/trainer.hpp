@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/random.hpp"
@@ -106,6 +107,15 @@ class Trainer {
   static std::size_t bytes_per_client(const Network& network, const TrainerSetup& setup,
                                       const Partition& partition);
 
+  /// From now on these are the clients.
+  void turn_to(ClientGroup& clients) { clients_ = &clients; }
+  /// `work` for the host, to be done once, when the device next has a pass ahead of it.
+  void while_busy(std::function<void()> work) { aside_ = std::move(work); }
+  /// Does that work now if no pass has come.
+  void do_aside() {
+    if (const auto work = std::exchange(aside_, {})) work();
+  }
+
   /// Begins a client step: tallies are zero, optimizers are fresh, the pass counter starts anew.
   /// Passes count as time of `phase`: evaluation where a method trains only to test.
   void begin(Phase phase);
@@ -134,7 +144,7 @@ class Trainer {
   /// in a test, one entry a client.
   std::vector<ClassFeatures> class_features();
   /// The learning rate of this round.
-  double rate() const { return learning_rate(setup_.train, clients_.round(), setup_.rounds); }
+  double rate() const { return learning_rate(setup_.train, clients_->round(), setup_.rounds); }
   /// Steps that each client's first optimizer did since begin().
   std::span<const int> steps() const { return {steps_.data(), used()}; }
 
@@ -143,7 +153,7 @@ class Trainer {
   /// Training since begin(), one entry a client.
   std::span<const Tally> training() const { return {training_.data(), used()}; }
   /// Tests the clients' present parameters on their own test samples, in large batches.
-  std::span<const Tally> test() { return test(clients_.clients()); }
+  std::span<const Tally> test() { return test(clients_->clients()); }
   /// The same on the test samples of others, `owners`: one a client.
   std::span<const Tally> test(std::span<const int> owners);
 
@@ -151,7 +161,7 @@ class Trainer {
   friend class LocalStep;
   using Split = std::vector<std::span<const std::int32_t>>;  ///< samples of each client
 
-  std::size_t used() const { return static_cast<std::size_t>(clients_.size()); }
+  std::size_t used() const { return static_cast<std::size_t>(clients_->size()); }
   void plan(Scope scope);
   void run_pass(int pass, Scope scope, const StepRule& rule, int stride);
   void draw_pass(int pass);
@@ -188,7 +198,8 @@ class Trainer {
   Split train_;       ///< what clients train on
   Split validation_;  ///< what they hold back
   Split test_;
-  ClientGroup& clients_;
+  ClientGroup* clients_;
+  std::function<void()> aside_;
 
   Activations activations_;
   std::vector<Optimizer> optimizers_;

@@ -155,6 +155,13 @@ class Ops {
   /// the first time, and later replay them without calling `work`.
   virtual void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) = 0;
 
+  /// The op set of the same device whose work goes on beside this one's, for copies that it need
+  /// not wait for; this one itself where work is done at once. Only after() puts the two in order.
+  virtual Ops& beside() = 0;
+  /// What is asked for from now on begins when all that `other`, beside() of this one or the one
+  /// that this is beside of, was asked for so far is done.
+  virtual void after(Ops& other) = 0;
+
   // Batches
 
   /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the

@@ -364,5 +364,18 @@ class AllocationsResNet : public Allocations {
 TEST_F(AllocationsCnn, NoneInATrainingStep) { expect_none(); }
 TEST_F(AllocationsResNet, NoneInATrainingStep) { expect_none(); }
 
+TEST_F(Kit, WorkForTheHostIsDoneOnceWhileTheNextPassRuns) {
+  Trainer trainer = make_trainer();
+  int done = 0;
+  trainer.while_busy([&] { ++done; });
+  EXPECT_EQ(done, 0);
+  trainer.passes(2, Scope::all);
+  EXPECT_EQ(done, 1);
+  trainer.while_busy([&] { ++done; });
+  trainer.do_aside();
+  trainer.do_aside();
+  EXPECT_EQ(done, 2);
+}
+
 }  // namespace
 }  // namespace fedselect

@@ -25,6 +25,8 @@ class CpuOps : public Ops {
   void zero(void* device, std::size_t bytes) override;
   std::shared_ptr<const void> place(const void* host, std::size_t bytes) override;
   void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) override;
+  Ops& beside() override { return *this; }
+  void after(Ops& /*other*/) override {}
 
   void gather_batch(const Group& group, const SampleSource& source,
                     Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
