@@ -96,6 +96,25 @@ class Turns : public ops::test::OnGpu {
   std::unique_ptr<DeviceSum> sums_;
 };
 
+TEST_F(Turns, WhatGoesOnBesideWaitsForWhatItComesAfter) {
+  constexpr std::size_t kSize = 3 << 20;  // several pieces of a copy
+  const std::vector<float> ones(kSize, 1), one{1};
+  std::vector<float> seen(kSize);
+  const std::vector<int> client{1};
+  DeviceArray<float> x(gpu(), 1, kSize);
+  ops::Ops& beside = gpu().beside();
+  ASSERT_NE(&beside, &gpu());
+  x.upload(gpu(), 0, std::span<const float>(ones));
+  for (float expected = 2; expected < 10; expected *= 4) {
+    gpu().combine({client}, kSize, one, x.view(), one, x.view(), x.view());
+    beside.after(gpu());
+    x.download(beside, 0, std::span(seen));
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), expected), std::ptrdiff_t{kSize});
+    beside.combine({client}, kSize, one, x.view(), one, x.view(), x.view());
+    gpu().after(beside);
+  }
+}
+
 TEST_F(Turns, GiveTheBitsOfOneGroup) {
   sums_ = cuda::make_mpi_sum(gpu(), *comm_);
   for (const char* method : {"fedselect", "fedselect-ltn", "ditto", "fedrep", "lotteryfl"}) {
