@@ -19,7 +19,7 @@ from job import kill_all, start
 from program import run
 
 MOST_RANKS = 4
-LIMIT_SECONDS = 100
+LIMIT_SECONDS = 600
 WITH_NORM = ("fedselect", "lotteryfl")  # beside those that need norm layers: running statistics are theirs too
 
 
@@ -65,7 +65,7 @@ class Experiment:
         folder.mkdir()
         self.config = experiment.write_config(folder, methods)
         begin = time.monotonic()
-        run("run", self.config, "--out", folder, "--quiet", ranks=2)
+        run("run", self.config, "--out", folder, "--quiet", ranks=2, seconds=LIMIT_SECONDS)
         self.seconds = time.monotonic() - begin
         self.home = folder / "resume"
 

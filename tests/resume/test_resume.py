@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
-from job import ranks_of, start, wait_until  # noqa: E402
+from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from kill_and_resume import kill_and_resume  # noqa: E402
 from program import ALONE, ask, program, run  # noqa: E402
 
@@ -103,11 +103,14 @@ def test_stop_of_a_run_that_gets_more_rounds(tmp_path):
     before = (home / "result.h5").read_bytes()
     more = ["--set", "evaluate.every=1000", "--allow-change", "rounds", "--allow-change", "evaluate.every"]
     job = start(["run", "--resume", home, "--set", "rounds=100000", *more], 2)
-    assert wait_until(lambda: len(experiment.metrics_of(home)) > 10, job)
-    second = run("run", "--resume", home, "--set", "rounds=100000", *more, check=False)
-    assert second.returncode == 2 and "another program is at work on this run" in second.stderr
-    os.kill(ranks_of(job)[0], signal.SIGUSR1)
-    output, _ = job.communicate(timeout=60)
+    try:
+        assert wait_until(lambda: len(experiment.metrics_of(home)) > 10, job)
+        second = run("run", "--resume", home, "--set", "rounds=100000", *more, check=False)
+        assert second.returncode == 2 and "another program is at work on this run" in second.stderr
+        os.kill(ranks_of(job)[0], signal.SIGUSR1)
+        output, _ = job.communicate(timeout=60)
+    finally:
+        kill_all(job.pid)
     assert job.returncode == STOPPED, output
     assert not (home / "result.h5").exists()
     assert (home / "result.previous.h5").read_bytes() == before
