@@ -1,7 +1,7 @@
 // population_bench [SCRATCH]: memory and round time of large populations. First every client takes
-// part in one round, in which it trains and grows a mask of 5 %; a checkpoint of that is the start
-// of the measurement: rounds of 1,000 clients train, select and aggregate, and a checkpoint is
-// written. Each part of each case runs in a process of its own.
+// part in one round, in which it trains for one pass and grows a mask of 5 %; a checkpoint of that
+// is the start of the measurement: rounds of 1,000 clients train, select and aggregate, and a
+// checkpoint is written. Each part of each case runs in a process of its own.
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t kCohort = 1000;
 constexpr double kPersonal = 0.05;
 constexpr std::size_t kBudget = std::size_t{1} << 30;
+constexpr int kPasses = 5;
 constexpr int kRounds = 7;
 constexpr int kFirst = 4;  ///< the measured rounds are later than the growth before them
 
@@ -118,7 +119,7 @@ CheckpointCost write_one(const std::filesystem::path& path, Simulation& simulati
 /// A population of which so many clients, or a few more, make a cohort.
 class Population {
  public:
-  Population(const Case& chosen, std::size_t cohort, const std::string& scratch)
+  Population(const Case& chosen, std::size_t cohort, int passes, const std::string& scratch)
       : data_(testing::random_dataset(kSamples, kSamples, kImage, 10)),
         partition_(share_samples(chosen.clients, kSamples)),
         network_({.name = ModelKind::mlp, .hidden = chosen.hidden}, kImage, 10) {
@@ -127,7 +128,7 @@ class Population {
     method_->prepare(network_.layout());
     SimulationSetup setup{
         .seed = 1, .rounds = 1 << 30, .train = {}, .federation = {}, .evaluate = {}};
-    setup.passes = 5;
+    setup.passes = passes;
     setup.evaluate.every = 1 << 30;
     setup.federation.participation =
         std::min(1.0, (static_cast<double>(cohort) + 0.5) / static_cast<double>(chosen.clients));
@@ -158,14 +159,14 @@ class Population {
 void train_everyone(const Case& chosen, const std::string& scratch,
                     const std::filesystem::path& checkpoint) {
   constexpr int kGrowth = 3;  // the first round in which masks grow
-  Population all(chosen, chosen.clients, scratch);
+  Population all(chosen, chosen.clients, 1, scratch);
   all.simulation().round(kGrowth);
   write_one(checkpoint, all.simulation(), all.comm());
 }
 
 void measure(const Case& chosen, const std::string& scratch,
              const std::filesystem::path& checkpoint) {
-  Population population(chosen, kCohort, scratch);
+  Population population(chosen, kCohort, kPasses, scratch);
   Simulation& simulation = population.simulation();
   const double fixed = resident_mib();
   Checkpoint(checkpoint).restore(simulation);
