@@ -46,6 +46,17 @@ std::string read_text(const fs::path& path) {
   return text.str();
 }
 
+/// Of a checkpoint that is there and whole.
+std::optional<CheckpointHeader> read_header(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  try {
+    return Checkpoint(path).header();
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& comm, RunLog& log)
@@ -61,13 +72,18 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
       data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
   together(comm_, [&] {
     if (!comm_.is_root()) return;
-    if (!setup_.resumes)
-      std::for_each(folders_.begin(), folders_.end(), run_folder::require_unused);
-    for (const fs::path& folder : folders_) run_folder::require_no_links(setup_.home, folder);
+    run_folder::create(setup_.home);
+    lock_.emplace(setup_.home);
+    if (setup_.resumes) run_folder::require_layout(setup_.home, folders_.size());
+    for (const fs::path& folder : folders_) {
+      if (!setup_.resumes) run_folder::require_unused(folder);
+      run_folder::require_no_links(setup_.home, folder);
+    }
+    if (setup_.resumes)  // before anything is changed
+      for (std::size_t i = 0; i < folders_.size(); ++i) require_resumable_run(i);
     if (setup_.from_round)
       for (const fs::path& folder : folders_) run_folder::roll_back(folder, *setup_.from_round);
     if (folders_.size() == 1) return;
-    run_folder::create(setup_.home);
     replace_file(setup_.home / run_folder::kExperiment, write_config(config_));
   });
 }
@@ -109,26 +125,40 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   return outcome;
 }
 
-/// What is to be done with a method's folder, as the root sees it.
-State Runner::state_of(std::size_t index) {
+/// What is to be done with a method's folder. Throws InputError if it is finished, and can't go on
+/// with this config.
+State Runner::find_state(std::size_t index) const {
   const fs::path& folder = folders_[index];
+  const State found = setup_.resumes ? run_folder::state_of(folder) : State::unused;
+  if (found != State::finished) return found;
+  const auto stored = read_text(folder / run_folder::kConfig);
+  if (compare_configs(stored, write_config(config_, index)).empty()) return found;
+  if (!run_folder::has_checkpoint(folder))
+    throw InputError(fmt::format(
+        "{}: this run is finished and kept no checkpoint, so it can't go on with another "
+        "config: start a new run (with checkpoint.at_end = true it can get more rounds)",
+        folder.string()));
+  return State::interrupted;
+}
+
+/// Throws InputError if a method can't go on with this config and these data.
+void Runner::require_resumable_run(std::size_t index) const {
+  const fs::path& folder = folders_[index];
+  if (setup_.from_round)
+    return accept(index, Checkpoint(run_folder::find_version(folder, *setup_.from_round)).header());
+  if (find_state(index) != State::interrupted) return;
+  auto header = read_header(folder / run_folder::kCheckpoint);
+  if (!header) header = read_header(folder / run_folder::kPreviousCheckpoint);
+  if (header) accept(index, *header);
+}
+
+/// Collective: what is to be done with a method's folder, as the root sees it.
+State Runner::state_of(std::size_t index) {
   std::vector<int> state;
   together(comm_, [&] {
     if (!comm_.is_root()) return;
-    State found = setup_.resumes ? run_folder::state_of(folder) : State::unused;
-    if (found == State::finished) {
-      const auto stored = read_text(folder / run_folder::kConfig);
-      const auto now = write_config(config_, index);
-      if (!compare_configs(stored, now).empty()) {
-        if (!run_folder::has_checkpoint(folder))
-          throw InputError(fmt::format(
-              "{}: this run is finished and kept no checkpoint, so it can't go on with another "
-              "config: start a new run (with checkpoint.at_end = true it can get more rounds)",
-              folder.string()));
-        found = State::interrupted;
-      }
-    }
-    if (found == State::begun) run_folder::clear(folder);
+    const State found = find_state(index);
+    if (found == State::begun) run_folder::clear(folders_[index]);
     state.push_back(static_cast<int>(found));
   });
   return static_cast<State>(gather_on_all(comm_, state).front());
@@ -184,6 +214,11 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
 void Runner::accept(std::size_t index, const CheckpointHeader& header) const {
   require_resumable(header.config, write_config(config_, index), header.rounds,
                     setup_.allowed_changes, folders_[index].string());
+  if (header.data_hash != data_hash_)
+    throw InputError(fmt::format(
+        "{}: the samples, or who has which, are not those of this run: put the data back that it "
+        "was made with, or start it again elsewhere",
+        folders_[index].string()));
 }
 
 void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer,

@@ -15,6 +15,7 @@
 #include "base/progress.hpp"
 #include "fed/simulation.hpp"
 #include "io/run_folder.hpp"
+#include "io/run_lock.hpp"
 #include "io/run_writer.hpp"
 
 namespace fedselect {
@@ -51,6 +52,8 @@ class Runner {
   enum class Next { stop, checkpoint, round };
 
   std::optional<Outcome> run_method(std::size_t index);
+  run_folder::State find_state(std::size_t index) const;
+  void require_resumable_run(std::size_t index) const;
   run_folder::State state_of(std::size_t index);
   std::optional<Outcome> read_outcome(std::size_t index) const;
   std::unique_ptr<RunWriter> open_run(std::size_t index, run_folder::State state,
@@ -75,6 +78,7 @@ class Runner {
   RankDevice device_;
   std::vector<std::string> binding_;  ///< for the log, on the root, until it was said
   StoreLimits store_;
+  std::optional<RunLock> lock_;  ///< on the root
   std::uint64_t data_hash_;
   Clock::time_point last_checkpoint_;
   double checkpoint_seconds_ = 0;  ///< of the method at hand

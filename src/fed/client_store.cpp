@@ -91,8 +91,8 @@ void ClientStore::trim() {
   drop_outdated_uses();
   while (bytes_ > most_bytes_ && !uses_.empty()) {
     const auto [i, time] = uses_.front();
-    uses_.pop_front();
     if (slots_[i].state && slots_[i].last_use == time) spill(slots_[i]);
+    uses_.pop_front();
   }
 }
 
@@ -111,11 +111,13 @@ void ClientStore::drop_outdated_uses() {
   std::erase_if(uses_, [&](const auto& use) { return slots_[use.first].last_use != use.second; });
 }
 
+/// If the file can't be written, the state stays in memory.
 void ClientStore::spill(Slot& slot) {
-  if (std::exchange(slot.is_changed, false)) {
-    file_bytes_ -= slot.place.size;
-    slot.place = file_.write(pack(*slot.state, common_masks_), slot.place);
-    file_bytes_ += slot.place.size;
+  if (slot.is_changed) {
+    const auto place = file_.write(pack(*slot.state, common_masks_), slot.place);
+    file_bytes_ = file_bytes_ - slot.place.size + place.size;
+    slot.place = place;
+    slot.is_changed = false;
   }
   slot.state.reset();
   bytes_ -= std::exchange(slot.bytes, 0);

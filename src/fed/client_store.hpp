@@ -37,7 +37,7 @@ class ClientStore {
   ClientState& state(int client);
   const ClientState& state(int client) const { return *fetch(client).state; }
   /// Call it wherever no state is referred to: keeps to the limit of memory. Throws SystemError if
-  /// the file can't be written.
+  /// the file can't be written; then all states are still there.
   void trim();
   /// Has the states of these clients read ahead.
   void expect_soon(std::span<const int> clients) const;

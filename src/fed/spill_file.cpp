@@ -48,13 +48,11 @@ SpillFile::Place SpillFile::write(std::span<const std::byte> record, const Place
   if (!file_) open();
   Place place = old;
   place.size = record.size();
-  const std::uint64_t capacity = capacity_for(record.size());
-  if (capacity != old.capacity) {
-    free(old);
-    place.position = find_room(capacity);
-    place.capacity = capacity;
-  }
+  place.capacity = capacity_for(record.size());
+  const bool moves = place.capacity != old.capacity;
+  if (moves) place.position = find_room(place.capacity);
   file_->write_at(place.position, record);
+  if (moves) free(old);
   return place;
 }
 

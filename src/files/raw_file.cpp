@@ -79,6 +79,16 @@ void RawFile::write_at(std::uint64_t position, std::span<const std::byte> bytes)
   }
 }
 
+void RawFile::append(std::span<const std::byte> bytes) {
+  const std::uint64_t end = size();
+  try {
+    write_at(end, bytes);
+  } catch (const SystemError&) {
+    cut(end);
+    throw;
+  }
+}
+
 void RawFile::read_at(std::uint64_t position, std::span<std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t got = pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(position));

@@ -26,6 +26,9 @@ class RawFile {
   /// Behind what was written last.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Behind the end of the file: all of it or, if that fails, nothing.
+  void append(std::span<const std::byte> bytes);
+  void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
   /// At a position, which need not exist yet.
   void write_at(std::uint64_t position, std::span<const std::byte> bytes);
   /// The bytes at a position; throws SystemError too if the file ends before them.

@@ -139,7 +139,7 @@ void AuditLog::add(const char* what, int rounds, const Json& facts) {
              {"config", config_}};
   entry.update(facts);
   const std::string line = entry.dump();
-  file_->write(line + '\n');
+  file_->append(line + '\n');
   ++position_.entries;
   position_.head = hash_of(line);
 }

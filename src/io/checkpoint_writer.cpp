@@ -208,7 +208,9 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
   const ServerState server = simulation.server().state();
 
   SharedFile file(path, comm);
-  ClientRows clients(file, simulation, count(simulation, server.arrays.at("model").size()));
+  Counts counts;
+  agree(comm, [&] { counts = count(simulation, server.arrays.at("model").size()); });
+  ClientRows clients(file, simulation, counts);
   std::optional<OpenRows> brought;
   if (open) brought.emplace(file, *open);
   file.open([&](hdf5::File& own) {

@@ -159,7 +159,7 @@ void RoundJournal::add(const JournalEntry& entry) {
   append(bytes, std::span<const ClientRecord>(round.clients));
   append(bytes, std::span<const float>(round.density));
   append(bytes, std::span<const RankRecord>(round.ranks));
-  file_->write(bytes);
+  file_->append(bytes);
   hash_.add_bytes(bytes);
   bytes_ += bytes.size();
 }

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.hpp"
 #include "files/atomic_file.hpp"
+#include "files/raw_file.hpp"
 
 namespace fedselect::run_folder {
 
@@ -18,9 +22,12 @@ bool holds(const fs::path& folder, const char* name) {
   return fs::exists(folder / name, error);
 }
 
+/// Whether nothing is there but perhaps a lock.
 bool is_unused(const fs::path& folder) {
   std::error_code error;
-  return !fs::is_directory(folder, error) || fs::is_empty(folder, error);
+  const fs::directory_iterator entries(folder, error);
+  return std::all_of(begin(entries), end(entries),
+                     [](const auto& entry) { return entry.path().filename() == kLock; });
 }
 
 }  // namespace
@@ -54,10 +61,18 @@ void require_no_links(const fs::path& home, const fs::path& folder) {
   };
   if (folder != home) require_no_link(folder);
   for (const fs::path& within : {home, folder})
-    for (const char* name : {kResult, kConfig, kExperiment, kManifest, kMetrics, kLog, kAudit,
-                             kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
+    for (const char* name : {kResult, kPreviousResult, kConfig, kExperiment, kManifest, kMetrics,
+                             kLog, kAudit, kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
       for (const char* ending : {"", ".partial"})
         require_no_link(within / (std::string(name) + ending));
+}
+
+void require_layout(const fs::path& home, std::size_t methods) {
+  const bool is_of_several = methods > 1;
+  if (!holds(home, is_of_several ? kConfig : kExperiment)) return;
+  throw InputError(fmt::format(
+      "{}: holds a run of {}, and the config has {}: name another folder, or the run's own config",
+      home.string(), is_of_several ? "one method" : "several methods", methods));
 }
 
 void create(const fs::path& folder) {
@@ -81,9 +96,18 @@ void remove_file(const fs::path& path) {
 }  // namespace
 
 void clear(const fs::path& folder) {
-  for (const char* name :
-       {kConfig, kManifest, kMetrics, kJournal, kAudit, kLog, kResult, kCheckpoint})
-    remove_file(folder / name);
+  constexpr std::array kBegun{kConfig, kManifest, kMetrics, kJournal, kAudit, kLog, kCheckpoint};
+  constexpr std::string_view kPartial = ".partial";
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(kPartial)) name.resize(name.size() - kPartial.size());
+    require(
+        name == kLock || std::find(kBegun.begin(), kBegun.end(), name) != kBegun.end(),
+        fmt::format("{}: is not of a run that has begun, and nothing is overwritten: remove it, "
+                    "or name another folder",
+                    entry.path().string()));
+  }
+  for (const char* name : kBegun) remove_file(folder / name);
 }
 
 void remove_checkpoints(const fs::path& folder) {
@@ -107,7 +131,7 @@ void name_again(const fs::path& from, const fs::path& to) {
   partial += ".partial";
   fs::remove(partial, error);
   fs::create_hard_link(from, partial, error);
-  if (error) fs::copy_file(from, partial, error);
+  if (error && fs::copy_file(from, partial, error)) RawFile(partial, RawFile::Mode::read).sync();
   if (error)
     throw SystemError(fmt::format("{}: cannot make it ({}): is the disk full, or gone?",
                                   partial.string(), error.message()));
@@ -117,7 +141,11 @@ void name_again(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 std::string keep_version(const fs::path& folder, int rounds) {
-  create(folder / kVersions);
+  std::error_code error;
+  fs::create_directories(folder / kVersions, error);
+  if (error)
+    throw SystemError(fmt::format("{}: cannot make this folder ({}): is the disk full, or gone?",
+                                  (folder / kVersions).string(), error.message()));
   std::string name = version_name(rounds);
   name_again(folder / kCheckpoint, folder / name);
   return name;

@@ -7,6 +7,8 @@
 namespace fedselect::run_folder {
 
 inline constexpr const char* kResult = "result.h5";
+/// That of a run which got more rounds, until it has the new one.
+inline constexpr const char* kPreviousResult = "result.previous.h5";
 inline constexpr const char* kConfig = "config.toml";
 /// Beside the folders of several methods: the config of all of them.
 inline constexpr const char* kExperiment = "experiment.toml";
@@ -15,6 +17,7 @@ inline constexpr const char* kMetrics = "metrics.csv";
 inline constexpr const char* kLog = "log.txt";
 inline constexpr const char* kAudit = "audit.jsonl";
 inline constexpr const char* kVersions = "versions";
+inline constexpr const char* kLock = "lock";  ///< while a program is at work (RunLock)
 inline constexpr const char* kJournal = "journal.bin";
 inline constexpr const char* kCheckpoint = "checkpoint.h5";
 inline constexpr const char* kPreviousCheckpoint = "checkpoint.previous.h5";
@@ -29,8 +32,12 @@ enum class State {
 State state_of(const std::filesystem::path& folder);
 bool has_checkpoint(const std::filesystem::path& folder);
 
-/// Throws InputError if the folder exists and holds anything.
+/// Throws InputError if the folder exists and holds anything but a lock.
 void require_unused(const std::filesystem::path& folder);
+
+/// Throws InputError if the folder holds one run, but an experiment of so many methods goes on
+/// there, or the other way round.
+void require_layout(const std::filesystem::path& home, std::size_t methods);
 
 /// Throws InputError if a run would write through a link to another place: if one stands where a
 /// file of a run goes, or `folder`, which lies in `home`, is one itself. `home` may be: the user
@@ -39,7 +46,8 @@ void require_no_links(const std::filesystem::path& home, const std::filesystem::
 
 /// Makes the folder and those on the way to it. Throws InputError if it can't be made.
 void create(const std::filesystem::path& folder);
-/// Removes what a run without a checkpoint left behind.
+/// Removes what a run without a checkpoint left behind. Throws InputError, and removes nothing, if
+/// anything else stands there.
 void clear(const std::filesystem::path& folder);
 void remove_checkpoints(const std::filesystem::path& folder);
 /// Removes what only a run that goes on has a use for, unless it kept versions to go back to.

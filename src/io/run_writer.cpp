@@ -14,6 +14,7 @@
 #include "base/sha256.hpp"
 #include "fed/packing.hpp"
 #include "files/atomic_file.hpp"
+#include "files/raw_file.hpp"
 #include "io/manifest.hpp"
 #include "io/metrics_csv.hpp"
 #include "io/run_folder.hpp"
@@ -109,14 +110,7 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& acc
   if (auto damage = find_damage(comm_, [&] { stored.emplace(checkpoint); }); !damage.empty())
     return damage;
   const CheckpointHeader& header = stored->header();
-  agree(comm_, [&] {
-    accept(header);
-    if (header.data_hash != description_.data_hash)
-      throw InputError(fmt::format(
-          "{}: the samples, or who has which, are not those of this run: put the data back that it "
-          "was made with, or start it again elsewhere",
-          checkpoint.string()));
-  });
+  agree(comm_, [&] { accept(header); });
   rounds_done_ = header.rounds;
   restored_ = header.audit;
   return find_damage(comm_, [&] {
@@ -135,6 +129,9 @@ void RunWriter::take_up_folder() {
     seconds_before_ += entry.seconds;
   }
   description_.manifest = resume_manifest(folder_ / kManifest, description_.manifest, rounds_done_);
+  // What has a result is finished: this run is not, once its config is the new one.
+  if (std::error_code error; fs::exists(folder_ / kResult, error))
+    rename_file(folder_ / kResult, folder_ / kPreviousResult);
   replace_file(folder_ / kMetrics, metrics);
   replace_file(folder_ / kConfig, description_.config);
   replace_file(folder_ / kManifest, description_.manifest);
@@ -219,9 +216,12 @@ void RunWriter::seal(ResultFile& file) {
                complete_manifest(description_.manifest, seconds_before_ + now.count(),
                                  std::accumulate(tail.begin(), tail.end(), 0.0)));
   const std::string result = hex(file.close());
+  RawFile(folder_ / kMetrics, RawFile::Mode::append).sync();
   audit_->add_finish(rounds_done_, result, hex(sha256_of_file(folder_ / kMetrics)));
   audit_->sync();
   file.commit();  // last: what has a result is finished
+  std::error_code ignored;
+  fs::remove(folder_ / kPreviousResult, ignored);
 }
 
 void RunWriter::write_parts(ResultFile& file, const Dataset& data,

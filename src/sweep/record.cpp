@@ -100,7 +100,7 @@ void Journal::read(const std::string& path) {
 
 void Journal::add(const Record& record) {
   if (!file_) file_.emplace(own_, fs::exists(own_) ? RawFile::Mode::append : RawFile::Mode::create);
-  file_->write(write_record(record) + "\n");
+  file_->append(write_record(record) + "\n");
   file_->sync();
   records_.push_back(record);
 }

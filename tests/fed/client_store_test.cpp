@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/error.hpp"
+#include "full_disk.hpp"
 
 namespace fedselect {
 namespace {
@@ -142,6 +143,29 @@ TEST(ClientStore, TheFileLeavesNothing) {
   EXPECT_GT(store.bytes_in_file(), 0U);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove(folder);
+}
+
+TEST(ClientStore, AFullDiskLosesNothing) {
+  constexpr int kClients = 4;
+  Random random(6);
+  ClientStore store(kClients, {0, 1, 2, 3}, {.memory = 0});
+  std::vector<ClientState> expected;
+  for (int k = 0; k < kClients; ++k)
+    store.state(k) = expected.emplace_back(draw_state(random, 40, 0.1));
+  store.trim();
+  for (int k = 0; k < kClients; ++k)  // now of another size, so that they move
+    store.state(k) = expected[static_cast<std::size_t>(k)] = draw_state(random, 80, 0.3);
+  {
+    const testing::FullDisk full(0);
+    EXPECT_THROW(store.trim(), SystemError);
+    EXPECT_THROW(store.trim(), SystemError);
+  }
+  for (int round = 0; round < 2; ++round) {
+    store.trim();
+    EXPECT_EQ(store.bytes_in_memory(), 0U);
+    for (int k = 0; k < kClients; ++k)
+      expect_equal(std::as_const(store).state(k), expected[static_cast<std::size_t>(k)]);
+  }
 }
 
 TEST(ClientStore, AFolderThatIsNotThereIsNamed) {

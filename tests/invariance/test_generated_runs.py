@@ -1,7 +1,8 @@
 """The promise of the same bits on configs that nobody chose: each is drawn from a seed and run on one rank; then on another number
 of ranks, of clients side by side and of bytes for clients' states, interrupted after some rounds and resumed elsewhere.
 
-ctest runs CASES of them; FEDSELECT_CASES=500 runs as many, FEDSELECT_FIRST_CASE=17 FEDSELECT_CASES=1 one again.
+Method and network go by the case's number, all else by draws: so many cases one after another as there are pairs of both are all of them.
+ctest runs CASES of them; FEDSELECT_CASES=147 runs as many, FEDSELECT_FIRST_CASE=17 FEDSELECT_CASES=1 one again.
 """
 
 import os
@@ -22,6 +23,7 @@ FIRST = int(os.environ.get("FEDSELECT_FIRST_CASE", "0"))
 RANKS = (1, 2, 3, 4, 7)
 NEEDS_NORM = ("fedbn",)
 PLAIN_ONLY = ("scaffold", "pfedme")
+NETWORKS = ("mlp", "cnn", "resnet8", "logistic", "lenet5", "resnet20", "resnet18")
 DEEP = ("resnet20", "resnet18")  # take long: little of everything
 PARTITIONS = {
     "iid": "",
@@ -37,18 +39,18 @@ class Case:
     def __init__(self, seed, folder):
         self.draw = random.Random(seed)
         self.rounds = self.draw.randint(2, 5)
-        self.method = self.draw.choice(method_names())
+        methods = method_names()
+        self.method = methods[seed % len(methods)]
+        self.model = self.network(seed // len(methods) + seed % len(methods))
         self.config = folder / "config.toml"
         self.config.write_text(self.text(folder / "data"))
 
     def text(self, data):
         draw, pick = self.draw, self.draw.choice
-        model = "resnet8" if self.method in NEEDS_NORM else pick(["logistic", "mlp", "mlp", "mlp", "cnn", "cnn", "lenet5", "resnet8", "resnet8", *DEEP])
+        model = self.model
         is_deep = model in DEEP
         if is_deep:
             self.rounds = 2
-        if model == "logistic" and self.needs_layers():
-            model = "mlp"
         make_idx(data, size=12 if model == "lenet5" else 8, train=96 if is_deep else 240)
         partition = pick(sorted(PARTITIONS))
         plain = self.method in PLAIN_ONLY
@@ -72,6 +74,13 @@ class Case:
         if "weighting" in ask("methods", self.method):
             lines[-1] += f'weighting = "{pick(["uniform", "samples"])}"\n'
         return "\n".join(lines)
+
+    def network(self, number):
+        """Networks take turns; where one is not for the method, another stands in."""
+        model = NETWORKS[number % len(NETWORKS)]
+        if self.method in NEEDS_NORM and not model.startswith("resnet"):
+            return "resnet8"
+        return "mlp" if model == "logistic" and self.needs_layers() else model
 
     def needs_layers(self):
         return self.method not in ("fedselect", "fedselect-ltn", "fedavg", "fedprox", "scaffold", "ditto", "local")

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
+#include "full_disk.hpp"
 #include "small_federation.hpp"
 
 namespace fedselect {
@@ -202,6 +204,30 @@ TEST(Checkpoint, TheOldOneGetsAnotherNameAndAFailureLeavesIt) {
                                 world()),
                SystemError);
   EXPECT_EQ(Checkpoint(path).header().rounds, 2);
+}
+
+/// States make room for each other while a checkpoint is written.
+TEST(Checkpoint, FailsOnAllRanksIfTheScratchOfOneIsFull) {
+  Federation federation(make_fedselect(), {}, {.memory = 0});
+  for (int t = 0; t < kRounds; ++t) federation.simulation->round(t);
+  const auto shard = federation.simulation->shard();
+  const bool is_last = world().rank() == world().size() - 1;
+  const SharedFolder folder;
+  const fs::path path = folder.path() / "checkpoint.h5";
+  const auto write = [&] {
+    write_checkpoint(path, {}, {.rounds = kRounds, .config = "x", .journal = {}},
+                     *federation.simulation, world());
+  };
+  for (const int client : shard) federation.simulation->store().state(client).scalars = {};
+  {
+    std::optional<FullDisk> full;
+    if (is_last) full.emplace(0);
+    EXPECT_THROW(write(), SystemError);
+  }
+  EXPECT_FALSE(fs::exists(path));
+  world().barrier();
+  write();
+  EXPECT_EQ(Checkpoint(path).header().rounds, kRounds);
 }
 
 /// Whatever happens to one byte is noticed, or changes nothing.

@@ -2,18 +2,18 @@
 
 #include <gtest/gtest.h>
 #include <hdf5.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <thread>
 
 #include "base/error.hpp"
 #include "fed/methods.hpp"
 #include "fed/packing.hpp"
+#include "full_disk.hpp"
 #include "small_federation.hpp"
 
 namespace fedselect {
@@ -241,20 +241,15 @@ TEST(RunWriter, LeavesNothingIfTheDiskFills) {
   for (int t = 0; t < kRounds; ++t)
     writer.add(gather_round(world(), federation.simulation->round(t)), 0.5);
   for (const rlim_t limit : {rlim_t{0}, rlim_t{1000}, rlim_t{6000}, rlim_t{12000}}) {
-    rlimit old{};
-    getrlimit(RLIMIT_FSIZE, &old);
-    const rlimit full{limit, old.rlim_max};
-    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-    if (world().is_root()) setrlimit(RLIMIT_FSIZE, &full);
     try {
+      std::optional<FullDisk> full;
+      if (world().is_root()) full.emplace(limit);
       writer.finish(federation.data, federation.partition);
       ADD_FAILURE() << "wrote more than " << limit << " bytes";
     } catch (const SystemError& error) {  // on all ranks
       EXPECT_NE(std::string(error.what()).find("result.h5.partial"), std::string::npos)
           << error.what();
     }
-    setrlimit(RLIMIT_FSIZE, &old);
-    std::signal(SIGXFSZ, handler);
     world().barrier();
     EXPECT_FALSE(fs::exists(run / "result.h5"));
     EXPECT_FALSE(fs::exists(run / "result.h5.partial"));

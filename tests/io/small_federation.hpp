@@ -67,7 +67,7 @@ struct Federation {
   std::unique_ptr<Simulation> simulation;
 
   explicit Federation(std::unique_ptr<Algorithm> method = make_fedselect(),
-                      ServerConfig server = {})
+                      ServerConfig server = {}, StoreLimits store = {})
       : algorithm(std::move(method)) {
     algorithm->prepare(network.layout());
     SimulationSetup setup{.seed = kSeed,
@@ -78,6 +78,7 @@ struct Federation {
                           .evaluate = {.every = 2},
                           .passes = 1};
     setup.federation.participation = 0.6;
+    setup.store = store;
     simulation = std::make_unique<Simulation>(setup, *algorithm, network, data, partition,
                                               Device{*ops, *sums}, world());
   }

@@ -49,8 +49,8 @@ NEEDS_NORM = ("fedbn",)
 
 
 def write_config(folder, methods=None):
-    """The experiment with these methods, all that its network allows unless named; with one that needs norm layers on a
-    network that has some."""
+    """The experiment with these methods, all that mlp allows unless named; with one that needs norm layers on a network that
+    has some."""
     model = 'name = "resnet8"' if set(methods or ()) & set(NEEDS_NORM) else MODEL
     text = CONFIG.format(data=make_idx(folder / "data"), model=model)
     for name in methods or (n for n in method_names() if n not in NEEDS_NORM):

@@ -66,6 +66,18 @@ def test_a_disk_too_full_for_the_result_ends_the_run_with_its_name(unbroken, tmp
     assert not list(home.glob("*.partial"))
 
 
+def test_a_version_that_can_not_be_kept_does_not_end_the_run(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    run("run", config, "--out", tmp_path, "--quiet", "--set", "checkpoint.at_end=true")
+    (home / "versions").write_text("no folder")
+    done = run("run", "--resume", home, "--quiet", "--set", "rounds=7", "--set", "checkpoint.keep_every=1", "--allow-change",
+               "rounds", "--allow-change", "checkpoint.keep_every", ranks=2)
+    assert "warning: no checkpoint after round 6, the run goes on: " in done.stderr
+    assert f"{home}/versions: cannot make this folder" in done.stderr
+    assert len(experiment.metrics_of(home)) == 8
+
+
 def test_a_folder_that_vanishes_ends_the_run_with_its_name(unbroken, tmp_path):
     """As soon as the run can't do without it: a periodic checkpoint it can miss, the one of a stop it can't."""
     config, _ = unbroken

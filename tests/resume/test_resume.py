@@ -5,16 +5,18 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
-from job import ranks_of, start, wait_until  # noqa: E402
+from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from kill_and_resume import kill_and_resume  # noqa: E402
-from program import run  # noqa: E402
+from program import ALONE, ask, program, run  # noqa: E402
 
 STOPPED = 75   # exit code
 
@@ -78,6 +80,47 @@ def test_stop_by_a_signal_before_the_first_round(unbroken, tmp_path):
     assert experiment.differences(expected, tmp_path / "resume") == []
 
 
+def test_stop_by_a_second_signal_is_at_once(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    command = [program(), "run", str(config), "--out", str(tmp_path), "--quiet", "--set", "train.passes=10000000"]
+    job = subprocess.Popen(command, env=os.environ | ALONE)
+    try:
+        assert wait_until((tmp_path / "resume" / "log.txt").exists, job)
+        os.kill(job.pid, signal.SIGUSR1)
+        time.sleep(0.2)
+        assert job.poll() is None   # the client in hand takes hours
+        os.kill(job.pid, signal.SIGUSR2)
+        assert job.wait(timeout=5) == 128 + signal.SIGUSR2
+    finally:
+        job.kill()
+
+
+def test_stop_of_a_run_that_gets_more_rounds(tmp_path):
+    """Its old result does not make it a finished one."""
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    run("run", config, "--out", tmp_path, "--quiet", "--set", "checkpoint.at_end=true")
+    before = (home / "result.h5").read_bytes()
+    more = ["--set", "evaluate.every=1000", "--allow-change", "rounds", "--allow-change", "evaluate.every"]
+    job = start(["run", "--resume", home, "--set", "rounds=100000", *more], 2)
+    try:
+        assert wait_until(lambda: len(experiment.metrics_of(home)) > 10, job)
+        second = run("run", "--resume", home, "--set", "rounds=100000", *more, check=False)
+        assert second.returncode == 2 and "another program is at work on this run" in second.stderr
+        os.kill(ranks_of(job)[0], signal.SIGUSR1)
+        output, _ = job.communicate(timeout=60)
+    finally:
+        kill_all(job.pid)
+    assert job.returncode == STOPPED, output
+    assert not (home / "result.h5").exists()
+    assert (home / "result.previous.h5").read_bytes() == before
+    rounds = len(experiment.metrics_of(home)) + 1
+    run("run", "--resume", home, "--set", f"rounds={rounds}", *more, "--quiet")
+    assert [row[0] for row in experiment.metrics_of(home)[1:]] == [str(t) for t in range(rounds)]
+    assert "as the run finished with them" in ask("verify", home)
+    assert not (home / "result.previous.h5").exists()
+
+
 def test_stop_and_continue_by_one_command(unbroken, tmp_path):
     """As a job does that is put back into the queue: the same command until it is done."""
     config, expected = unbroken
@@ -92,6 +135,10 @@ def test_kill_at_random_instants(tmp_path):
     lines = []
     assert kill_and_resume(tmp_path, 12, 7, say=lines.append) >= 12
     assert lines
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Refuse:
@@ -136,6 +183,37 @@ def test_refuse_nothing_when_more_rounds_are_allowed(refuse, tmp_path):
     assert [row[0] for row in rows[1:]] == [str(t) for t in range(7)]
     longer = experiment.metrics_of(tmp_path / "longer" / "resume")
     assert rows[6:] == longer[6:]   # the rounds that were done evaluated every second time
+
+
+def test_refuse_leaves_an_experiment_and_its_versions_as_they_were(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect", "fedper"])
+    home = tmp_path / "resume"
+    run("run", config, "--out", tmp_path, "--quiet", "--set", "checkpoint.at_end=true", "--set", "checkpoint.keep_every=2")
+    before = files_of(home)
+    (tmp_path / "one").mkdir()
+    one = experiment.write_config(tmp_path / "one", ["fedper"])
+    for arguments, said in ((("--resume", home, "--set", "train.lr=0.1"), "train.lr was 0.05, is 0.1"),
+                            (("--resume", home, "--from-round", "2", "--set", "seed=4"), "seed was 3, is 4"),
+                            (("--resume", home, "--from-round", "3"), "round-3.h5: is not there"),
+                            ((one, "--resume", home), "holds a run of several methods"),
+                            ((config, "--resume", home / "fedper"), "holds a run of one method")):
+        done = run("run", *arguments, check=False)
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        assert files_of(home) == before, arguments
+
+
+def test_refuse_to_clear_what_is_no_run(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    home.mkdir()
+    for name in ("log.txt", "notes"):
+        (home / name).write_text("mine")
+    before = files_of(home)
+    done = run("run", config, "--out", tmp_path, "--continue", check=False)
+    assert done.returncode == 2
+    assert f"{home}/notes: is not of a run" in done.stderr
+    assert files_of(home) == before
 
 
 def test_refuse_other_data(refuse):

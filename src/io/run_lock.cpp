@@ -1,0 +1,38 @@
+#include "io/run_lock.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/error.hpp"
+#include "io/run_folder.hpp"
+
+namespace fedselect {
+
+RunLock::RunLock(const std::filesystem::path& folder)
+    : path_(folder / run_folder::kLock),
+      fd_(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) {
+  if (fd_ < 0) return;
+  struct stat status {};
+  const bool is_held = flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  // Without a name: of a program that is just about to end.
+  if (!is_held && fstat(fd_, &status) == 0 && status.st_nlink > 0) return;
+  close(std::exchange(fd_, -1));
+  throw InputError(
+      fmt::format("{}: another program is at work on this run: wait until it is done, "
+                  "or end it",
+                  folder.string()));
+}
+
+RunLock::~RunLock() {
+  if (fd_ < 0) return;
+  unlink(path_.c_str());
+  close(fd_);
+}
+
+}  // namespace fedselect
