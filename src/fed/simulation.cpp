@@ -50,15 +50,21 @@ TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algori
 
 constexpr std::size_t kLargestGroup = 65535;  // rows of a GPU's grid
 
-/// As many clients as there are, as were asked for, or as fit.
-int choose_group(const Device& device, std::size_t clients, std::size_t bytes_per_client) {
+}  // namespace
+
+int Simulation::choose_group(const Device& device, std::size_t clients,
+                             std::size_t bytes_per_client) {
   const std::size_t wanted =
       device.group > 0 ? static_cast<std::size_t>(device.group) : device.memory / bytes_per_client;
   const std::size_t most = std::clamp<std::size_t>(clients, 1, kLargestGroup);
   return static_cast<int>(std::clamp<std::size_t>(wanted, 1, most));
 }
 
-}  // namespace
+std::size_t Simulation::bytes_per_client(const SimulationSetup& setup, const Algorithm& algorithm,
+                                         const Network& network, const Partition& partition) {
+  return ClientGroup::bytes_per_client(network.layout(), algorithm.belongings()) +
+         Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition);
+}
 
 void Simulation::for_each_group(std::span<const int> clients, const GroupAction& action) const {
   const auto most = static_cast<std::size_t>(group_size_);
@@ -85,10 +91,8 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       store_(partition.clients(), shard_, setup.store),
       server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
-      group_size_(choose_group(
-          device, shard_.size(),
-          ClientGroup::bytes_per_client(layout_, algorithm.belongings()) +
-              Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition))),
+      group_size_(choose_group(device, shard_.size(),
+                               bytes_per_client(setup, algorithm, network, partition))),
       group_(ops_, layout_, group_size_, algorithm.belongings(), first_model(setup, network),
              clock_),
       trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, group_,

@@ -110,6 +110,12 @@ class Simulation {
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
+  /// As many of so many clients as were asked for, or as fit the device: they are trained side by
+  /// side.
+  static int choose_group(const Device& device, std::size_t clients, std::size_t bytes_per_client);
+  /// Bytes of device memory that each of them takes at most.
+  static std::size_t bytes_per_client(const SimulationSetup& setup, const Algorithm& algorithm,
+                                      const Network& network, const Partition& partition);
   /// Clients that are trained side by side, at most.
   int group_size() const { return group_size_; }
 
