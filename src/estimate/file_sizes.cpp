@@ -1,7 +1,9 @@
 #include "estimate/file_sizes.hpp"
 
 #include <cmath>
+#include <cstring>
 
+#include "io/metrics_csv.hpp"
 #include "io/result_file.hpp"
 #include "io/round_journal.hpp"
 
@@ -20,9 +22,7 @@ constexpr double kIndexBytes = 2.5;    ///< of a sample's index
 constexpr double kPairBytes = 4;       ///< of a tensor's comparison of two clients
 constexpr double kTimingBytes = 70;    ///< of a rank's phases in a round
 
-constexpr double kRowBytes = 60;       ///< of metrics.csv, without the numbers that grow
-constexpr double kColumns = 13;
-constexpr double kDigits = 6;
+constexpr double kMetricsRow = 110;    ///< of metrics.csv
 
 /// A client's rows in a checkpoint: numbers of seven columns.
 constexpr double kClientBytes = 53;
@@ -78,7 +78,8 @@ FileSizes file_sizes(const RunShape& shape, std::span<const double> densities,
   const std::size_t tensors = shape.layout->tensors().size();
   sizes.journal = static_cast<std::int64_t>(
       RoundJournal::bytes_of_rounds(shape.rounds, shape.records, tensors, shape.ranks));
-  sizes.metrics = std::llround(static_cast<double>(shape.rounds) * (kRowBytes + kColumns * kDigits));
+  sizes.metrics = std::llround(static_cast<double>(std::strlen(kMetricsHeader)) +
+                               kMetricsRow * static_cast<double>(shape.rounds));
   return sizes;
 }
 
