@@ -47,14 +47,14 @@ double parse_limit(const std::string& text) {
     const std::size_t end = std::min(text.find(':', at), text.size());
     const auto part = parse_whole(std::string_view(text).substr(at, end - at));
     if (!part || parts == 3 || (parts > 0 && *part >= kBase))
-      throw InputError(fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00",
-                                   text));
+      throw InputError(
+          fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00", text));
     seconds = kBase * seconds + static_cast<double>(*part);
     at = end + 1;
   }
   if (parts != 3)
-    throw InputError(fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00",
-                                 text));
+    throw InputError(
+        fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00", text));
   return seconds;
 }
 
@@ -149,7 +149,8 @@ void add_estimate_command(CLI::App& app, Request& request) {
       ->capture_default_str();
   command->add_option("--json", options->json, "write the forecast into this file, too")
       ->type_name("FILE");
-  command->footer(R"(Trains a few batches to measure this machine, nothing else; its files go again. Start it on the ranks
+  command->footer(
+      R"(Trains a few batches to measure this machine, nothing else; its files go again. Start it on the ranks
 and nodes of the run that is meant, while nothing else runs there: then the time is right as well.
 
 Examples:

@@ -62,8 +62,8 @@ Row row_of(const MethodForecast& method, const ExperimentForecast& forecast) {
           fmt::format("{:.4f}", method.rounds.back().personal_share),
           bytes(mean.up),
           bytes(mean.down),
-          fmt::format("{:.0f} %", 100 * (mean.up + mean.down) /
-                                      static_cast<double>(2 * forecast.model_bytes)),
+          fmt::format("{:.0f} %",
+                      100 * (mean.up + mean.down) / static_cast<double>(2 * forecast.model_bytes)),
           describe_bytes(method.bytes()),
           describe_flops(method.flops()),
           bytes(method.rank_bytes),
@@ -111,13 +111,13 @@ std::string describe(const ExperimentForecast& forecast) {
   const Ranks& ranks = forecast.ranks;
   line("experiment", fmt::format("{}, {} rounds, {} clients", forecast.name,
                                  forecast.methods.front().rounds.size(), forecast.clients));
-  line("ranks", fmt::format("{}, {} on a node at most, {}", ranks.count, ranks.on_node,
-                            forecast.device));
+  line("ranks",
+       fmt::format("{}, {} on a node at most, {}", ranks.count, ranks.on_node, forecast.device));
   line("time", fmt::format("{}, of it {:.1f} s before the first round",
                            describe_time(forecast.seconds()), forecast.start_seconds));
-  line("memory",
-       fmt::format("{} a rank, {} a node, of it {} shared by its ranks", bytes(forecast.rank_bytes()),
-                   bytes(forecast.node_bytes()), bytes(forecast.shared_bytes)));
+  line("memory", fmt::format("{} a rank, {} a node, of it {} shared by its ranks",
+                             bytes(forecast.rank_bytes()), bytes(forecast.node_bytes()),
+                             bytes(forecast.shared_bytes)));
   if (const std::size_t spilled = forecast.spill_bytes(); spilled > 0)
     line("", fmt::format("and at most {} of a node's disk, for clients' states", bytes(spilled)));
   std::size_t device = 0;

@@ -95,9 +95,9 @@ Estimator::Estimator(EstimateOptions options, const Experiment& experiment, Comm
       data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
   ranks_ = {.count = options_.ranks.value_or(comm.size()), .measured = comm.size()};
   const int here = count_ranks_on_node(comm);
-  ranks_.on_node = std::min(
-      ranks_.count, options_.ranks_on_node.value_or(ranks_.count == comm.size() ? here
-                                                                                : ranks_.count));
+  ranks_.on_node =
+      std::min(ranks_.count,
+               options_.ranks_on_node.value_or(ranks_.count == comm.size() ? here : ranks_.count));
 }
 
 /// The turns that a client can have are rehearsed; a client on each rank does one of each kind.
@@ -131,10 +131,10 @@ Estimator::Measured Estimator::measure(std::size_t index) {
   std::optional<PassingFolder> folder;
   std::optional<RunWriter> writer;
   together(comm_, [&] {
-    const fs::path path = fs::path(options_.store.scratch.empty()
-                                       ? fs::temp_directory_path()
-                                       : fs::path(options_.store.scratch)) /
-                          fmt::format("fedselect-estimate-{}", getpid());
+    const fs::path path =
+        fs::path(options_.store.scratch.empty() ? fs::temp_directory_path()
+                                                : fs::path(options_.store.scratch)) /
+        fmt::format("fedselect-estimate-{}", getpid());
     if (comm_.is_root()) folder.emplace(path);
     writer.emplace(path, std::move(description), experiment_.network, comm_, simulation);
   });
@@ -195,17 +195,17 @@ MethodForecast Estimator::forecast(std::size_t index) {
   forecast.sureness = sureness_of(*method.algorithm, rehearsal);
   std::vector<const ClientState*> states;
   for (std::size_t k = 0; k < partition.clients(); ++k) states.push_back(&course.state(k));
-  forecast.files = file_sizes(
-      {.layout = &network.layout(),
-       .rounds = static_cast<std::size_t>(config.rounds),
-       .clients = partition.clients(),
-       .ranks = static_cast<std::size_t>(ranks_.count),
-       .records = records,
-       .samples = total(partition.train) + total(partition.test),
-       .server_arrays = 1 + static_cast<std::size_t>(method.algorithm->server_vectors()),
-       .output = config.output,
-       .cross = config.evaluate.cross},
-      course.mean_density(), states);
+  forecast.files =
+      file_sizes({.layout = &network.layout(),
+                  .rounds = static_cast<std::size_t>(config.rounds),
+                  .clients = partition.clients(),
+                  .ranks = static_cast<std::size_t>(ranks_.count),
+                  .records = records,
+                  .samples = total(partition.train) + total(partition.test),
+                  .server_arrays = 1 + static_cast<std::size_t>(method.algorithm->server_vectors()),
+                  .output = config.output,
+                  .cross = config.evaluate.cross},
+                 course.mean_density(), states);
   forecast.finish_seconds =
       measured.cost.finishing * std::max(1.0, static_cast<double>(forecast.files.result) /
                                                   static_cast<double>(measured.cost.result_bytes)) +
@@ -225,16 +225,15 @@ double Estimator::concluding_flops() const {
                       experiment_.network);
   for (std::size_t k = config.federation.taking_part(partition.clients()); k < partition.clients();
        ++k)
-    flops += flops_of(
-        {.forward = 2 * static_cast<std::int64_t>(partition.test[k].size()),
-         .backward = config.evaluate.new_client_passes *
-                     static_cast<std::int64_t>(partition.train[k].size())},
-        experiment_.network);
+    flops += flops_of({.forward = 2 * static_cast<std::int64_t>(partition.test[k].size()),
+                       .backward = config.evaluate.new_client_passes *
+                                   static_cast<std::int64_t>(partition.train[k].size())},
+                      experiment_.network);
   return flops;
 }
 
-/// The rank that keeps most: the calibration's memory, with the states of all its clients in place of
-/// those that were timed. The root's records come on top, twice while result.h5 is written.
+/// The rank that keeps most: the calibration's memory, with the states of all its clients in place
+/// of those that were timed. The root's records come on top, twice while result.h5 is written.
 void Estimator::add_memory(MethodForecast& forecast, const MethodCost& cost, const Course& course,
                            const std::vector<int>& rank_of, std::size_t records) const {
   std::vector<std::size_t> states(static_cast<std::size_t>(ranks_.count), 0);

@@ -172,12 +172,14 @@ void BlankOps::select_top(const ops::Group& group, std::span<const ops::Range> r
       Word* to = chosen[g] + range.begin / kWordBits;
       const std::size_t all = fedselect::count_bits(from, range.size);
       const auto wanted = counts[static_cast<std::size_t>(g) * ranges.size() + r];
-      const std::size_t take = std::min(all, static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0)));
+      const std::size_t take =
+          std::min(all, static_cast<std::size_t>(std::max<std::int64_t>(wanted, 0)));
       // Steps by the golden section fall everywhere, so that no two selections in a row are alike.
       constexpr double kGolden = 0.6180339887498949;
       const double turn = kGolden * static_cast<double>(selections_);
-      const auto first = static_cast<std::size_t>((turn - static_cast<double>(static_cast<std::uint64_t>(turn))) *
-                                                  static_cast<double>(all));
+      const auto first =
+          static_cast<std::size_t>((turn - static_cast<double>(static_cast<std::uint64_t>(turn))) *
+                                   static_cast<double>(all));
       choose(from, range.size, first, take, all, to);
     }
   });

@@ -40,8 +40,8 @@ using PhaseWork = std::array<Work, kPhases>;
 /// `largest_real` of the constructor is neither copied nor cleared (its memory is never touched, so
 /// the system gives none), and every op on values leaves them as they are. In their place stand the
 /// plainest answers: no value is too large; a test finds every sample right, so methods that wait
-/// for accuracy don't wait; of the indices that may be chosen so many are taken as asked for, others
-/// each time. It counts samples by phase, and the memory that a device would be asked for.
+/// for accuracy don't wait; of the indices that may be chosen so many are taken as asked for,
+/// others each time. It counts samples by phase, and the memory that a device would be asked for.
 class BlankOps final : public ops::Ops {
  public:
   /// `largest_real`: bytes; no less than a mask has.

@@ -153,9 +153,11 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
                            at(s.together, Phase::other);
                   }) /
             clients,
-        median_of(samples, [](const Sample& s) {
-          return at(s.alone, Phase::evaluate) + at(s.together, Phase::evaluate);
-        }) / clients,
+        median_of(samples,
+                  [](const Sample& s) {
+                    return at(s.alone, Phase::evaluate) + at(s.together, Phase::evaluate);
+                  }) /
+            clients,
         median_of(samples, [](const Sample& s) { return at(s.together, Phase::aggregate); })};
     talking.push_back(least_of_ranks(
         median_of(samples, [](const Sample& s) { return at(s.together, Phase::communicate); }),

@@ -24,11 +24,11 @@ struct TurnCost {
 /// What a method costs on this machine, by a few rounds of it: seconds are medians.
 struct MethodCost {
   std::vector<TurnCost> turns;
-  double testing = 0;      ///< seconds a flop
-  double merging = 0;      ///< seconds a round: sums, merge
-  double talking = 0;      ///< seconds a round: of all ranks with each other
-  double writing = 0;      ///< seconds a round, of the root
-  double finishing = 0;    ///< seconds that result.h5 took
+  double testing = 0;              ///< seconds a flop
+  double merging = 0;              ///< seconds a round: sums, merge
+  double talking = 0;              ///< seconds a round: of all ranks with each other
+  double writing = 0;              ///< seconds a round, of the root
+  double finishing = 0;            ///< seconds that result.h5 took
   std::size_t result_bytes = 0;    ///< that it then had
   std::size_t resident_bytes = 0;  ///< of this rank at its highest, clients' states among it
   std::size_t state_bytes = 0;     ///< these
@@ -39,7 +39,8 @@ struct MethodCost {
 std::vector<int> first_of_kinds(const std::vector<Turn>& turns, std::size_t most);
 
 /// Of the costs, that of the turn which is most like this one.
-const TurnCost& cost_of(const Turn& turn, double flops_per_sample, const std::vector<TurnCost>& costs);
+const TurnCost& cost_of(const Turn& turn, double flops_per_sample,
+                        const std::vector<TurnCost>& costs);
 
 /// Collective: runs these rounds, each `least` times and on until it took `seconds`, with
 /// everything that a round of `fedselect run` does, and what follows the last. `simulation`, which

@@ -69,8 +69,8 @@ std::vector<double> Course::mean_density() const {
     double personal = 0;
     for (std::size_t s = 0; s < states_.size(); ++s)
       personal += clients[s] * static_cast<double>(personal_of(states_[s], tensor));
-    density.push_back(personal /
-                      static_cast<double>(state_of_.size() * std::max<std::size_t>(1, tensor.size())));
+    density.push_back(
+        personal / static_cast<double>(state_of_.size() * std::max<std::size_t>(1, tensor.size())));
   }
   return density;
 }

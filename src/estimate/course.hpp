@@ -22,8 +22,8 @@ struct Spread {
 /// One round of a federation, before it is run.
 struct CourseRound {
   int round = 0;
-  std::int64_t cohort = 0;  ///< clients, those of which nothing arrives among them
-  std::vector<int> clients;  ///< of which something arrives, ascending
+  std::int64_t cohort = 0;           ///< clients, those of which nothing arrives among them
+  std::vector<int> clients;          ///< of which something arrives, ascending
   std::vector<std::size_t> turn_of;  ///< of each of them, a number in `turns`
   std::vector<Turn> turns;
   Spread bytes_up;  ///< of the cohort, as result.h5 has them
@@ -36,9 +36,9 @@ struct CourseRound {
 /// What a method will do on a federation, round by round: who takes part is drawn as the run draws
 /// it, what each client does is rehearsed once for all that come to a round in the same state.
 ///
-/// Bytes are those of the run wherever masks are no question of accuracy. Sample gradients are those
-/// of the rehearsed client, in proportion to a client's training samples. References must outlive
-/// it.
+/// Bytes are those of the run wherever masks are no question of accuracy. Sample gradients are
+/// those of the rehearsed client, in proportion to a client's training samples. References must
+/// outlive it.
 class Course {
  public:
   /// `rehearsal`: of a client of `partition`.

@@ -42,8 +42,8 @@ double seconds_on(const DeviceClass& device, const ClientLoad& load);
 /// What a federation of real clients costs.
 struct FederationCost {
   std::vector<double> seconds;  ///< of a round on each class, mean over the rounds
-  double hours = 0;  ///< of all rounds, each as long as its slowest class needs
-  double busy = 0;   ///< part of that time in which a client has something to do, mean by shares
+  double hours = 0;             ///< of all rounds, each as long as its slowest class needs
+  double busy = 0;  ///< part of that time in which a client has something to do, mean by shares
 };
 
 /// `rounds`: of a mean client of each round. Every round waits for all classes.

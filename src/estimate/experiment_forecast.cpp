@@ -86,9 +86,11 @@ std::size_t ExperimentForecast::spill_bytes() const {
 
 std::int64_t ExperimentForecast::file_bytes() const {
   std::int64_t results = 0;
-  for (const MethodForecast& method : methods) results += method.files.result + method.files.metrics;
-  return results +
-         largest(methods, [](const MethodForecast& method) { return method.files.while_it_runs(); });
+  for (const MethodForecast& method : methods)
+    results += method.files.result + method.files.metrics;
+  return results + largest(methods, [](const MethodForecast& method) {
+           return method.files.while_it_runs();
+         });
 }
 
 double ExperimentForecast::seconds() const {
@@ -99,7 +101,8 @@ double ExperimentForecast::seconds() const {
 
 std::string write_json(const ExperimentForecast& forecast) {
   Json methods = Json::array();
-  for (const MethodForecast& method : forecast.methods) methods.push_back(to_json(method, forecast));
+  for (const MethodForecast& method : forecast.methods)
+    methods.push_back(to_json(method, forecast));
   const Json json{{"format", "fedselect-estimate"},
                   {"version", 1},
                   {"name", forecast.name},

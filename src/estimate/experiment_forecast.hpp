@@ -24,10 +24,10 @@ struct ExperimentForecast {
   std::size_t shared_bytes = 0;  ///< of the ranks of a node: the data set, libraries
   std::optional<DeviceProfile> profile;
 
-  NodeMemory node;                                  ///< of this node
-  std::size_t scratch_free = 0;                     ///< in the folder of spilled states
-  std::size_t output_free = 0;                      ///< where runs are written
-  std::optional<double> limit_seconds = {};         ///< of the job
+  NodeMemory node;                           ///< of this node
+  std::size_t scratch_free = 0;              ///< in the folder of spilled states
+  std::size_t output_free = 0;               ///< where runs are written
+  std::optional<double> limit_seconds = {};  ///< of the job
 
   /// The largest of all methods: they run one after another.
   std::size_t rank_bytes() const;

@@ -15,14 +15,14 @@ constexpr double kFloat = sizeof(float);
 constexpr double kByteBits = 8;
 
 // What zlib leaves of result.h5's arrays, measured on runs of Fashion-MNIST (docs/estimate.md).
-constexpr double kHeader = 30e3;       ///< names, attributes, config, provenance, small arrays
-constexpr double kRecordBytes = 20;    ///< of a client's metrics in a round, densities apart
-constexpr double kModelShare = 0.93;   ///< of a client's model
-constexpr double kIndexBytes = 2.5;    ///< of a sample's index
-constexpr double kPairBytes = 4;       ///< of a tensor's comparison of two clients
-constexpr double kTimingBytes = 70;    ///< of a rank's phases in a round
+constexpr double kHeader = 30e3;      ///< names, attributes, config, provenance, small arrays
+constexpr double kRecordBytes = 20;   ///< of a client's metrics in a round, densities apart
+constexpr double kModelShare = 0.93;  ///< of a client's model
+constexpr double kIndexBytes = 2.5;   ///< of a sample's index
+constexpr double kPairBytes = 4;      ///< of a tensor's comparison of two clients
+constexpr double kTimingBytes = 70;   ///< of a rank's phases in a round
 
-constexpr double kMetricsRow = 110;    ///< of metrics.csv
+constexpr double kMetricsRow = 110;  ///< of metrics.csv
 
 /// A client's rows in a checkpoint: numbers of seven columns.
 constexpr double kClientBytes = 53;

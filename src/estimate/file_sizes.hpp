@@ -17,8 +17,8 @@ struct RunShape {
   std::size_t rounds = 0;
   std::size_t clients = 0;
   std::size_t ranks = 0;
-  std::size_t records = 0;      ///< clients' records of all rounds
-  std::size_t samples = 0;      ///< training and test samples of all clients
+  std::size_t records = 0;        ///< clients' records of all rounds
+  std::size_t samples = 0;        ///< training and test samples of all clients
   std::size_t server_arrays = 0;  ///< whole vectors that the server keeps, the model among them
   OutputConfig output;
   bool cross = false;

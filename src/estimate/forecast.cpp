@@ -50,11 +50,10 @@ RoundClock::RoundClock(const MethodCost& cost, const Network& network, const Par
   rank_of_ = assign_shards(work_, taking_part_, ranks.count);
 }
 
-/// Of a turn's work, which is that of the rehearsed client: training goes with the training samples,
-/// tests with those to test.
+/// Of a turn's work, which is that of the rehearsed client: training goes with the training
+/// samples, tests with those to test.
 double RoundClock::flops_of_client(const Work& work, std::size_t client) const {
-  const double train =
-      work_[client] / static_cast<double>(rehearsal_.train_samples());
+  const double train = work_[client] / static_cast<double>(rehearsal_.train_samples());
   const double test = static_cast<double>(partition_.test[client].size()) /
                       static_cast<double>(rehearsal_.test_samples());
   return train * static_cast<double>(work.backward) * network_.training_flops() +
@@ -88,11 +87,10 @@ double RoundClock::seconds(const CourseRound& round) const {
     for (std::size_t client = 0; client < taking_part_; ++client)
       testing[static_cast<std::size_t>(rank_of_[client])] +=
           cost_.testing * flops_of_client(later, client);
-  const double talking =
-      ranks_.count == ranks_.measured ? cost_.talking
-      : ranks_.measured == 1 || ranks_.count == 1
-          ? 0
-          : cost_.talking * std::log(ranks_.count) / std::log(ranks_.measured);
+  const double talking = ranks_.count == ranks_.measured ? cost_.talking
+                         : ranks_.measured == 1 || ranks_.count == 1
+                             ? 0
+                             : cost_.talking * std::log(ranks_.count) / std::log(ranks_.measured);
   return *std::max_element(training.begin(), training.end()) +
          *std::max_element(testing.begin(), testing.end()) + cost_.merging + talking +
          cost_.writing;

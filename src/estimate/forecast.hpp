@@ -15,7 +15,7 @@ namespace fedselect {
 /// How sure it is what is personal, and so what is sent.
 enum class Sureness {
   exact,      ///< bytes are those that the run will have
-  at_most,    ///< masks grow by no more: parameters that never change are not taken
+  at_most,    ///< masks are no larger, so no less is sent: parameters that never change stay shared
   if_all_do,  ///< every client prunes as soon as it may; the run's clients need the accuracy for it
 };
 
@@ -35,11 +35,11 @@ struct MethodForecast {
   std::string label;
   Sureness sureness = Sureness::exact;
   std::vector<ForecastRound> rounds;
-  double finish_seconds = 0;         ///< after the last round
-  std::size_t state_bytes = 0;       ///< of clients, on the rank that has most, in memory
-  std::size_t spill_bytes = 0;       ///< and in its file, at most
-  std::size_t rank_bytes = 0;        ///< resident on that rank, shared memory among it
-  std::size_t device_bytes = 0;      ///< of a GPU, the data set among it; 0: none
+  double finish_seconds = 0;     ///< after the last round
+  std::size_t state_bytes = 0;   ///< of clients, on the rank that has most, in memory
+  std::size_t spill_bytes = 0;   ///< and in its file, at most
+  std::size_t rank_bytes = 0;    ///< resident on that rank, shared memory among it
+  std::size_t device_bytes = 0;  ///< of a GPU, the data set among it; 0: none
   FileSizes files;
 
   double seconds() const;

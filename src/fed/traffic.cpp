@@ -29,8 +29,8 @@ std::int64_t bytes_from_client(const ParameterLayout& layout, const Algorithm& a
                                std::int64_t personal, bool sends_mask) {
   const Belongings belongings = algorithm.belongings();
   const auto message = static_cast<std::int64_t>(belongings.message);
-  return kBytesPerValue * (values(layout) - personal +
-                           belongings.contributions * parameters(layout) + message) +
+  return kBytesPerValue *
+             (values(layout) - personal + belongings.contributions * parameters(layout) + message) +
          (sends_mask ? (parameters(layout) + kByteBits - 1) / kByteBits : 0);
 }
 

@@ -47,8 +47,8 @@ class RoundJournal {
                                         const JournalBounds& bounds);
 
   /// Bytes of so many rounds with so many clients' records in all, on so many ranks.
-  static std::uint64_t bytes_of_rounds(std::size_t rounds, std::size_t records,
-                                       std::size_t tensors, std::size_t ranks);
+  static std::uint64_t bytes_of_rounds(std::size_t rounds, std::size_t records, std::size_t tensors,
+                                       std::size_t ranks);
 
   /// Throws SystemError, as all members do.
   void add(const JournalEntry& entry);

@@ -55,15 +55,15 @@ TEST(DeviceProfile, SaysWhatIsWrongAndWhere) {
     return "name = \"a\"\n[[class]]\nname = \"b\"\nuplink = 1\ndownlink = 1\n" + line + "\n";
   };
   EXPECT_EQ(refusal(with("compute = 1")), "accepted");
-  EXPECT_NE(refusal(with("comput = 1")).find("p.toml:6:1: class.comput: unknown key; did you mean "
-                                             "class.compute?"),
+  EXPECT_NE(refusal(with("comput = 1"))
+                .find("p.toml:6:1: class.comput: unknown key; did you mean "
+                      "class.compute?"),
             std::string::npos)
       << refusal(with("comput = 1"));
   EXPECT_NE(refusal(with("compute = -1")).find("p.toml:6:"), std::string::npos);
   EXPECT_NE(refusal(with("compute = 1\nshare = 0.5")).find("add up to 0.5"), std::string::npos);
   EXPECT_NE(refusal("name = \"a\"").find("class: is missing"), std::string::npos);
-  EXPECT_NE(refusal("[[class]]\nname = \"b\"").find("class.uplink: is missing"),
-            std::string::npos);
+  EXPECT_NE(refusal("[[class]]\nname = \"b\"").find("class.uplink: is missing"), std::string::npos);
 }
 
 }  // namespace

@@ -60,8 +60,8 @@ TEST(Calibration, KindsOfTurns) {
     made.record.mask_changes = changes;
     return made;
   };
-  const std::vector<Turn> turns{turn(60, 0), turn(60, 0), turn(60, 5), turn(120, 0), turn(60, 0),
-                                turn(120, 7)};
+  const std::vector<Turn> turns{turn(60, 0),  turn(60, 0), turn(60, 5),
+                                turn(120, 0), turn(60, 0), turn(120, 7)};
   EXPECT_EQ(first_of_kinds(turns, 6), (std::vector<int>{0, 2, 3, 5}));
   EXPECT_EQ(first_of_kinds(turns, 2), (std::vector<int>{0, 2}));
   const std::vector<TurnCost> costs{{.flops_per_sample = 100, .searches = false},
@@ -95,11 +95,12 @@ TEST(Forecast, ARoundIsAsLongAsItsBusiestRank) {
 
   const double flops = 3 * 10 * network.training_flops();
   const double test_flops = 10 * network.forward_flops();
-  const MethodCost cost{.turns = {{.flops_per_sample = flops / 10, .training = 2 / flops, .own = 1}},
-                        .testing = 0.5 / test_flops,
-                        .merging = 0.25,
-                        .talking = 0.5,
-                        .writing = 0.125};
+  const MethodCost cost{
+      .turns = {{.flops_per_sample = flops / 10, .training = 2 / flops, .own = 1}},
+      .testing = 0.5 / test_flops,
+      .merging = 0.25,
+      .talking = 0.5,
+      .writing = 0.125};
   const auto seconds = [&](const CourseRound& round, Ranks ranks) {
     return RoundClock(cost, network, partition, setup.federation, rehearsal, ranks).seconds(round);
   };
