@@ -32,7 +32,7 @@ std::string describe_time(double seconds) {
 const char* mark_of(Sureness sureness) {
   switch (sureness) {
     case Sureness::exact: return "";
-    case Sureness::at_most: return " *";
+    case Sureness::at_least: return " *";
     case Sureness::if_all_do: return " **";
   }
   return "";
@@ -126,7 +126,7 @@ std::string describe(const ExperimentForecast& forecast) {
   if (device > 0) line("", fmt::format("{} of a GPU's memory a rank", bytes(device)));
   line("files", fmt::format("{} at most while it runs", describe_bytes(forecast.file_bytes())));
   text += '\n' + table_of_methods(forecast);
-  if (has(forecast, Sureness::at_most))
+  if (has(forecast, Sureness::at_least))
     text += "* masks grow by less where parameters never change; then more is sent\n";
   if (has(forecast, Sureness::if_all_do))
     text += "** if every client is accurate enough to prune as soon as it may; else more is sent\n";

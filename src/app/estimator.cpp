@@ -65,7 +65,7 @@ std::size_t timed_samples(const Experiment& experiment, const Turn& turn, std::s
 
 Sureness sureness_of(const Algorithm& algorithm, const Rehearsal& rehearsal) {
   if (algorithm.validation() > 0) return Sureness::if_all_do;
-  return rehearsal.may_take_fewer() ? Sureness::at_most : Sureness::exact;
+  return rehearsal.may_take_fewer() ? Sureness::at_least : Sureness::exact;
 }
 
 ForecastRound forecast_of(const CourseRound& round, double seconds) {

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 3> kSurenessNames{"exact", "at-most", "if-all-prune"};
+constexpr std::array<std::string_view, 3> kSurenessNames{"exact", "at-least", "if-all-prune"};
 
 Json to_json(const Spread& spread) {
   return {{"sum", spread.sum}, {"least", spread.least}, {"most", spread.most}};

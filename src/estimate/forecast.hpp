@@ -15,7 +15,7 @@ namespace fedselect {
 /// How sure it is what is personal, and so what is sent.
 enum class Sureness {
   exact,      ///< bytes are those that the run will have
-  at_most,    ///< masks are no larger, so no less is sent: parameters that never change stay shared
+  at_least,   ///< it sends no less: parameters that never change are not made personal
   if_all_do,  ///< every client prunes as soon as it may; the run's clients need the accuracy for it
 };
 
