@@ -122,6 +122,7 @@ Estimator::Measured Estimator::measure(std::size_t index) {
   const Device device = device_.view();
   const auto on_rank = static_cast<std::size_t>(std::min(kMostTimed, group_size(setup, algorithm)));
   const Partition partition = client_with(on_rank * static_cast<std::size_t>(comm_.size()), timed);
+  release_freed();  // what rehearsals left is no part of a run
   Simulation simulation(setup, algorithm, experiment_.network, experiment_.data, partition, device,
                         comm_);
   auto description =
@@ -184,7 +185,8 @@ MethodForecast Estimator::forecast(std::size_t index) {
   Course course(setup, *method.algorithm, network.layout(), partition, rehearsal);
   const RoundClock clock(measured.cost, network, partition, config.federation, rehearsal, ranks_);
 
-  MethodForecast forecast{.label = method.label, .device_bytes = measured.device_bytes};
+  MethodForecast forecast{
+      .label = method.label, .device_bytes = measured.device_bytes, .files = {}};
   std::size_t records = 0;
   const bool all_are_recorded = method.algorithm->tested_on() != TestedOn::after_local;
   for (std::int64_t t = 0; t < config.rounds; ++t) {
