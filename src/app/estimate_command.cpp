@@ -46,7 +46,7 @@ double parse_limit(const std::string& text) {
   for (std::size_t at = 0; at <= text.size(); ++parts) {
     const std::size_t end = std::min(text.find(':', at), text.size());
     const auto part = parse_whole(std::string_view(text).substr(at, end - at));
-    if (!part || parts == 3 || (parts > 0 && *part >= kBase))
+    if (!part || parts == 3 || (parts > 0 && static_cast<double>(*part) >= kBase))
       throw InputError(
           fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00", text));
     seconds = kBase * seconds + static_cast<double>(*part);

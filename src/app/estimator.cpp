@@ -185,8 +185,9 @@ MethodForecast Estimator::forecast(std::size_t index) {
   Course course(setup, *method.algorithm, network.layout(), partition, rehearsal);
   const RoundClock clock(measured.cost, network, partition, config.federation, rehearsal, ranks_);
 
-  MethodForecast forecast{
-      .label = method.label, .device_bytes = measured.device_bytes, .files = {}};
+  MethodForecast forecast;
+  forecast.label = method.label;
+  forecast.device_bytes = measured.device_bytes;
   std::size_t records = 0;
   const bool all_are_recorded = method.algorithm->tested_on() != TestedOn::after_local;
   for (std::int64_t t = 0; t < config.rounds; ++t) {
