@@ -22,7 +22,7 @@ constexpr double kIndexBytes = 2.5;   ///< of a sample's index
 constexpr double kPairBytes = 4;      ///< of a tensor's comparison of two clients
 constexpr double kTimingBytes = 70;   ///< of a rank's phases in a round
 
-constexpr double kMetricsRow = 110;  ///< of metrics.csv
+constexpr double kMetricsRow = 90;  ///< of metrics.csv
 
 /// A client's rows in a checkpoint: numbers of seven columns.
 constexpr double kClientBytes = 53;
