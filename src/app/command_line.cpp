@@ -20,6 +20,7 @@ namespace {
 
 constexpr const char* kFooter = R"(Examples:
   fedselect check configs/quickstart.toml
+  fedselect estimate configs/quickstart.toml
   fedselect run configs/quickstart.toml
   mpirun -n 4 fedselect run configs/quickstart.toml --set rounds=50 --name longer
   srun fedselect run configs/quickstart.toml --set method.rate=0.25
@@ -92,6 +93,7 @@ std::optional<int> parse_command_line(int argc, char** argv, Request& request) {
   add_sweep_command(app, request);
   add_scaling_command(app, request);
   add_check_command(app, request);
+  add_estimate_command(app, request);
   add_methods_command(app, request);
   add_data_command(app, request);
   add_export_command(app, request);

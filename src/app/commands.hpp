@@ -22,6 +22,7 @@ void add_run_command(CLI::App& app, Request& request);
 void add_sweep_command(CLI::App& app, Request& request);
 void add_scaling_command(CLI::App& app, Request& request);
 void add_check_command(CLI::App& app, Request& request);
+void add_estimate_command(CLI::App& app, Request& request);
 void add_methods_command(CLI::App& app, Request& request);
 void add_data_command(CLI::App& app, Request& request);
 void add_export_command(CLI::App& app, Request& request);

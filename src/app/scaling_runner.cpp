@@ -9,10 +9,11 @@
 #include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
+#include "app/passing_folder.hpp"
+#include "base/statistics.hpp"
 #include "io/manifest.hpp"
 #include "io/run_folder.hpp"
 #include "io/run_writer.hpp"
-#include "scaling/statistics.hpp"
 
 namespace fedselect {
 
@@ -35,22 +36,6 @@ std::size_t find_method(const ScalingStudy& study, const Config& config) {
                        : fmt::format("method: {} has no method {} (there are {})", study.config,
                                      study.method, fmt::join(labels, ", ")));
 }
-
-/// A folder for the records of a repeat, which goes with this object. On the root.
-class TrialFolder {
- public:
-  explicit TrialFolder(fs::path path) : path_(std::move(path)) { fs::remove_all(path_); }
-  ~TrialFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TrialFolder(const TrialFolder&) = delete;
-  TrialFolder& operator=(const TrialFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 }  // namespace
 
@@ -121,7 +106,7 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
       describe_run(config, index, make_manifest(part, device.ops.device(), setup_.command));
   const std::string manifest = description.manifest;
 
-  std::optional<TrialFolder> folder;
+  std::optional<PassingFolder> folder;
   std::optional<RunWriter> writer;
   together(part, [&] {
     const fs::path path = setup_.home / fmt::format("trial-{}", point.value);

@@ -15,20 +15,6 @@ namespace {
 
 constexpr double kGibibyte = 1024.0 * 1024 * 1024;
 
-std::size_t part_of_half_the_node(Communicator& comm) {
-  const auto hosts = comm.host_names();  // the root's to know
-  std::vector<std::size_t> node_of;
-  for (const auto& host : hosts)
-    node_of.push_back(
-        static_cast<std::size_t>(std::find(hosts.begin(), hosts.end(), host) - hosts.begin()));
-  node_of = gather_on_all(comm, node_of);
-  const auto mine = node_of[static_cast<std::size_t>(comm.rank())];
-  const auto ranks = static_cast<std::size_t>(std::count(node_of.begin(), node_of.end(), mine));
-  const auto node = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
-                    static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return node / 2 / ranks;
-}
-
 }  // namespace
 
 void add_store_options(CLI::App& command, StoreOptions& options) {
@@ -44,10 +30,26 @@ void add_store_options(CLI::App& command, StoreOptions& options) {
       ->type_name("DIR");
 }
 
+std::size_t client_memory(const StoreOptions& options, int ranks_on_node) {
+  if (options.gibibytes) return static_cast<std::size_t>(*options.gibibytes * kGibibyte);
+  const auto node = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
+                    static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return node / 2 / static_cast<std::size_t>(ranks_on_node);
+}
+
+int count_ranks_on_node(Communicator& comm) {
+  const auto hosts = comm.host_names();  // the root's to know
+  std::vector<std::size_t> node_of;
+  for (const auto& host : hosts)
+    node_of.push_back(
+        static_cast<std::size_t>(std::find(hosts.begin(), hosts.end(), host) - hosts.begin()));
+  node_of = gather_on_all(comm, node_of);
+  const auto mine = node_of[static_cast<std::size_t>(comm.rank())];
+  return static_cast<int>(std::count(node_of.begin(), node_of.end(), mine));
+}
+
 StoreLimits choose_store_limits(const StoreOptions& options, Communicator& comm) {
-  StoreLimits limits{.memory = options.gibibytes
-                                   ? static_cast<std::size_t>(*options.gibibytes * kGibibyte)
-                                   : part_of_half_the_node(comm),
+  StoreLimits limits{.memory = client_memory(options, count_ranks_on_node(comm)),
                      .scratch = options.scratch};
   together(comm, [&] {
     if (!options.scratch.empty() && access(options.scratch.c_str(), W_OK | X_OK) != 0)

@@ -18,6 +18,11 @@ struct StoreOptions {
 /// Declares --client-memory and --scratch.
 void add_store_options(CLI::App& command, StoreOptions& options);
 
+/// Bytes that a rank gives to its clients' states if so many ranks share this node.
+std::size_t client_memory(const StoreOptions& options, int ranks_on_node);
+/// Collective: how many ranks share this rank's node.
+int count_ranks_on_node(Communicator& comm);
+
 /// Collective: what this rank gives to its clients' states; unless told, its part of half of the
 /// node's memory. All ranks throw AgreedError if a scratch folder can't be written to.
 StoreLimits choose_store_limits(const StoreOptions& options, Communicator& comm);

@@ -5,24 +5,17 @@
 
 namespace fedselect {
 
-namespace {
-
-/// Of the limit, what states may take; the rest is for the gaps that the allocator leaves between
-/// blocks of many sizes.
-constexpr double kStatesShare = 0.8;
-
-std::size_t for_states(std::size_t memory) {
+std::size_t ClientStore::room_for_states(std::size_t memory) {
+  constexpr double kStatesShare = 0.8;
   constexpr auto kUnlimited = std::numeric_limits<std::size_t>::max();
   return memory == kUnlimited
              ? memory
              : static_cast<std::size_t>(kStatesShare * static_cast<double>(memory));
 }
 
-}  // namespace
-
 ClientStore::ClientStore(std::size_t total_clients, const std::vector<int>& clients,
                          const StoreLimits& limits)
-    : most_bytes_(for_states(limits.memory)),
+    : most_bytes_(room_for_states(limits.memory)),
       slot_of_(total_clients, kNoSlot),
       slots_(clients.size()),
       file_(limits.scratch) {

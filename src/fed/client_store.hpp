@@ -33,6 +33,10 @@ class ClientStore {
   ClientStore(std::size_t total_clients, const std::vector<int>& clients,
               const StoreLimits& limits = {});
 
+  /// Of a limit of memory, what states may take; the rest is for the gaps that the allocator leaves
+  /// between blocks of many sizes.
+  static std::size_t room_for_states(std::size_t memory);
+
   /// In memory until trim(): read back if need be. What is changed, the store keeps.
   ClientState& state(int client);
   const ClientState& state(int client) const { return *fetch(client).state; }

@@ -110,17 +110,20 @@ class Simulation {
   /// Rank that hosts each client.
   const std::vector<int>& rank_of_client() const { return rank_of_; }
   PhaseClock& clock() { return clock_; }
-  /// Clients that are trained side by side, at most.
-  int group_size() const { return plan_.size; }
-
- private:
-  /// How many clients train side by side, and how many such groups there are: two take turns.
+  /// How many clients a device trains side by side, in how many groups.
   struct GroupPlan {
     int size = 1;
     int count = 1;
   };
-  static GroupPlan plan_groups(const Device& device, std::size_t clients, std::size_t group_bytes,
-                               std::size_t trainer_bytes);
+  /// Of so many clients as many as were asked for, or as fit the device. If there are more and it
+  /// can copy while it trains, two groups take turns.
+  static GroupPlan plan_groups(const Device& device, std::size_t clients,
+                               const SimulationSetup& setup, const Algorithm& algorithm,
+                               const Network& network, const Partition& partition);
+  /// Clients that are trained side by side, at most.
+  int group_size() const { return plan_.size; }
+
+ private:
   /// A group's way from the store and back.
   struct Trip {
     ClientGroup* group = nullptr;

@@ -6,12 +6,11 @@
 #include "base/sha256.hpp"
 #include "fed/packing.hpp"
 #include "fed/simulation.hpp"
+#include "fed/traffic.hpp"
 
 namespace fedselect {
 
 namespace {
-
-constexpr std::int64_t kBytesPerValue = 4;
 
 std::array<std::uint8_t, 16> fingerprint(const ParameterLayout& layout, const Mask& mask) {
   const auto packed = pack_mask(layout, mask.words());
@@ -101,26 +100,19 @@ void Simulation::test_new_clients(std::span<const int> clients) {
 }
 
 void Simulation::account(Trip& trip) const {
-  const auto parameters = static_cast<std::int64_t>(layout_.size());
-  const Belongings belongings = algorithm_.belongings();
   const ClientGroup& group = *trip.group;
   for (int g = 0; g < group.size(); ++g) {
     ClientRecord& record = trip.records[static_cast<std::size_t>(g)];
     const Tally& tally = trip.training[static_cast<std::size_t>(g)];
-    const std::int64_t shared = parameters - group.personal(g) +
-                                static_cast<std::int64_t>(layout_.statistic_size()) -
-                                group.personal_statistics(g);
+    const std::int64_t personal = group.personal(g) + group.personal_statistics(g);
     record.diverged = static_cast<std::uint8_t>(group.diverged(g));
     record.loss = tally.mean_loss();
     record.gradients = tally.samples;
-    const auto message = static_cast<std::int64_t>(belongings.message);
-    const auto told = static_cast<std::int64_t>(belongings.notice + belongings.reply);
     record.flops = static_cast<double>(tally.samples) * training_flops_;
-    record.bytes_up =
-        kBytesPerValue * (shared + belongings.contributions * parameters + message) +
-        (group.mask_searched(g) && record.mask_changes > 0 ? (parameters + 7) / 8 : 0);
-    record.bytes_down = kBytesPerValue * (shared + algorithm_.server_vectors() * parameters + told);
-    if (group.diverged(g)) record.bytes_up = record.bytes_down = 0;  // it takes part in nothing
+    if (group.diverged(g)) continue;  // it takes part in nothing
+    record.bytes_up = bytes_from_client(layout_, algorithm_, personal,
+                                        group.mask_searched(g) && record.mask_changes > 0);
+    record.bytes_down = bytes_to_client(layout_, algorithm_, personal);
   }
 }
 
@@ -128,17 +120,12 @@ void Simulation::account(Trip& trip) const {
 ClientRecord Simulation::dropped_record(int client) const {
   const MaskPtr mask = store_.state(client).mask;
   const auto personal = static_cast<std::int64_t>(mask ? mask->count() : 0);
-  const auto values = static_cast<std::int64_t>(layout_.size() + layout_.statistic_size());
-  const Belongings belongings = algorithm_.belongings();
   return {.client = client,
           .participated = 1,
           .dropped = 1,
           .samples =
               static_cast<std::int64_t>(partition_.train[static_cast<std::size_t>(client)].size()),
-          .bytes_down = kBytesPerValue *
-                        (values - personal +
-                         algorithm_.server_vectors() * static_cast<std::int64_t>(layout_.size()) +
-                         static_cast<std::int64_t>(belongings.notice + belongings.reply))};
+          .bytes_down = bytes_to_client(layout_, algorithm_, personal)};
 }
 
 /// What a saved client proposed will take effect in this round.

@@ -146,6 +146,12 @@ std::vector<JournalEntry> RoundJournal::read(const fs::path& path, const Journal
   return entries;
 }
 
+std::uint64_t RoundJournal::bytes_of_rounds(std::size_t rounds, std::size_t records,
+                                            std::size_t tensors, std::size_t ranks) {
+  return rounds * (sizeof(EntryHeader) + ranks * sizeof(RankRecord)) +
+         records * (sizeof(ClientRecord) + tensors * sizeof(float));
+}
+
 void RoundJournal::add(const JournalEntry& entry) {
   const RoundRecord& round = entry.round;
   const EntryHeader header{.seconds = entry.seconds,

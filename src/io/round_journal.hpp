@@ -46,6 +46,10 @@ class RoundJournal {
   static std::vector<JournalEntry> read(const std::filesystem::path& path,
                                         const JournalBounds& bounds);
 
+  /// Bytes of so many rounds with so many clients' records in all, on so many ranks.
+  static std::uint64_t bytes_of_rounds(std::size_t rounds, std::size_t records, std::size_t tensors,
+                                       std::size_t ranks);
+
   /// Throws SystemError, as all members do.
   void add(const JournalEntry& entry);
   /// Returns when the disk has all entries.

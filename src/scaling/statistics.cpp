@@ -1,8 +1,7 @@
 #include "scaling/statistics.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/statistics.hpp"
 
@@ -35,12 +34,6 @@ Estimate estimate(std::span<const double> values) {
   const double centre = mean(values);
   const double half = confidence_95(values);
   return {centre, centre - half, centre + half};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 double amdahl_fraction(std::span<const double> ranks, std::span<const double> seconds) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 namespace fedselect {
 
@@ -13,9 +12,6 @@ struct Estimate {
   double high = 0;
 };
 Estimate estimate(std::span<const double> values);
-
-/// The mean of the two in the middle where their number is even. Not of nothing.
-double median(std::vector<double> values);
 
 // What a series fits, by least squares. NaN where fewer than two different x are given.
 

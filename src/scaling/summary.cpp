@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/statistics.hpp"
 
 namespace fedselect {
 

@@ -18,5 +18,10 @@ TEST(Statistics, ConfidenceIntervalOfAMean) {
   EXPECT_TRUE(std::isnan(mean({})));
 }
 
+TEST(Statistics, MedianOfEvenAndOdd) {
+  EXPECT_EQ(median({3, 1, 2}), 2);
+  EXPECT_EQ(median({4, 1, 3, 2}), 2.5);
+}
+
 }  // namespace
 }  // namespace fedselect

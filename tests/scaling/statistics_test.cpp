@@ -27,11 +27,6 @@ TEST(Statistics, OneValueHasNoInterval) {
   EXPECT_TRUE(std::isnan(estimate({}).mean));
 }
 
-TEST(Statistics, MedianOfEvenAndOdd) {
-  EXPECT_EQ(median({3, 1, 2}), 2);
-  EXPECT_EQ(median({4, 1, 3, 2}), 2.5);
-}
-
 TEST(Fits, FindTheFractionOfExactSeries) {
   const std::array ranks{1.0, 2.0, 4.0, 16.0};
   std::vector<double> amdahl;
