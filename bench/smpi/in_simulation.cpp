@@ -26,7 +26,7 @@ class FoldedOps final : public ops::cpu::CpuOps {
 
 }  // namespace
 
-/// The hosts of platforms.py do 10^9 operations a second.
+/// The hosts of simulator.py do 10^9 operations a second.
 void compute(double seconds) { smpi_execute_flops(1e9 * seconds); }
 
 std::unique_ptr<ops::Ops> make_ops(bool folded) {

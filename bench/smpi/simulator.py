@@ -17,6 +17,8 @@ TOPOLOGIES = {
 # What MPI itself takes of each message, seconds at the sender and at the receiver; beyond that links do what they say. SimGrid's own
 # factors were measured on Ethernet.
 MODEL = ["--cfg=smpi/os:0:4e-7:0", "--cfg=smpi/or:0:4e-7:0", "--cfg=smpi/bw-factor:0:0.95", "--cfg=smpi/lat-factor:0:1"]
+# A link of which the whole was measured.
+EXACT = ["--cfg=smpi/os:0:0:0", "--cfg=smpi/or:0:0:0", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1"]
 QUIET = ["--cfg=smpi/simulate-computation:no", "--cfg=smpi/privatization:no", "--log=root.thres:warning"]
 
 
