@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "analysis"))
 from fedselect_analysis import style  # noqa: E402
-from predict import COHORTS, GRADIENTS, OWN_WORK, PARTS, RATES, RECORD_SECONDS, SPREAD, print_header, print_row  # noqa: E402
+from predict import COHORTS, PARTS, RATES, RECORD_SECONDS, SPREAD, client_seconds, complete, print_header, print_row  # noqa: E402
 
 FARTHEST = 4096
 TERMS = {
@@ -27,10 +27,6 @@ TERMS = {
     "sum": lambda r: [np.log2(r["ranks"]), r["bytes"] * (1 - 1 / r["ranks"]), 1],
     "gather": lambda r: [np.log2(r["ranks"]), r["ranks"], r["clients"]],
 }
-
-
-def client_seconds(network):
-    return GRADIENTS / RATES[network] / (1 - OWN_WORK)
 
 
 def ideal_seconds(row):
@@ -137,7 +133,7 @@ def draw(simulated, far, path):
 
 
 def main(predictions, path):
-    simulated = [json.loads(line) for line in Path(predictions).read_text().splitlines()]
+    simulated = [complete(json.loads(line)) for line in Path(predictions).read_text().splitlines()]
     far = extrapolate(simulated)
     print_rounds(simulated + far)
     draw(simulated, far, path)

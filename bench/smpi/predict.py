@@ -1,8 +1,8 @@
 """Predicts rounds on clusters that are not at hand, by SimGrid: the tables of docs/scaling.md.
 
-Usage: /usr/bin/python3 bench/smpi/predict.py BUILD_FOLDER PREDICTIONS [RANKS ...]       ranks: of the rounds, 64 256 1024 unless named
+Usage: /usr/bin/python3 bench/smpi/predict.py BUILD_FOLDER PREDICTIONS [RANKS ...]       ranks: of the rounds, 16 64 256 1024 unless named
 
-Writes every predicted round into the file PREDICTIONS, which curves.py reads, and goes on where that ends.
+Writes every simulated round into the file PREDICTIONS, which curves.py reads, and goes on where that ends: 1,024 ranks take minutes each.
 """
 
 import json
@@ -13,12 +13,11 @@ from simulator import platform, simulate
 
 # Measured on one core where nothing else ran (docs/performance.md, docs/scaling.md): sample gradients a second. A client computes 40
 # samples 5 times; the rest of a round is 3.1 % of it.
-RATES, OWN_WORK, GRADIENTS = {"mlp": 202_859, "cnn": 5_302, "resnet18": 0}, 0.031, 200
-PARAMETERS = {"mlp": 159_010, "cnn": 1_663_370, "resnet18": 11_172_810}
-ADD_SECONDS = 0                 # of a byte of a sum
-MERGE_SECONDS = 0               # of a parameter, on every rank
-ROUND_SECONDS = 0               # of a parameter, on the root: the model's hash
-RECORD_SECONDS = 0              # of a client, on the root
+RATES, OWN_WORK, GRADIENTS = {"mlp": 202_859, "cnn": 5_302, "resnet18": 91}, 0.031, 200
+ADD_SECONDS = 8.1e-11           # of a byte of a sum
+MERGE_SECONDS = 5e-10              # of a parameter, on every rank
+ROUND_SECONDS = 4.4e-9          # of a parameter, on the root: the model's hash
+RECORD_SECONDS = 2.2e-7         # of a client, on the root
 SPREAD = 0.5                    # of the clients' work; half of the population takes part
 COHORTS = {"weak": lambda ranks: 10 * ranks, "strong": lambda ranks: 2048}
 PARTS = ("lend", "train", "wait", "sum", "merge", "gather", "write")
@@ -34,15 +33,23 @@ def print_header(*cells):
     print_row(*["---"] * len(cells))
 
 
+def client_seconds(network):
+    return GRADIENTS / RATES[network] / (1 - OWN_WORK)
+
+
 def play(build, scaling, network, kind, ranks):
     """One round, a rank a node: seconds of each part, as the root sees them."""
     clients = COHORTS[scaling](ranks)
-    d = PARAMETERS[network]
     arguments = ["--network", network, "--clients", clients, "--population", 2 * clients, "--spread", SPREAD, "--rounds", 1,
-                 "--client-seconds", GRADIENTS / RATES[network] / (1 - OWN_WORK), "--add-seconds", ADD_SECONDS,
-                 "--merge-seconds", MERGE_SECONDS * d, "--round-seconds", ROUND_SECONDS * d, "--record-seconds", RECORD_SECONDS]
-    [played] = simulate(build / "bench/smpi/round_player_smpi", platform(kind, ranks), ranks, 1, arguments)
+                 "--client-seconds", client_seconds(network), "--add-seconds", ADD_SECONDS]
+    [played] = simulate(build / "bench/smpi/round_player_smpi", platform(kind, ranks), ranks, 1, arguments, seconds=7200, folds=True)
     return {"scaling": scaling, "network": network, "platform": kind, "clients": clients, **played}
+
+
+def complete(row):
+    """With the merge and the root's writing, which no message depends on."""
+    d = row["parameters"]
+    return {**row, "merge": MERGE_SECONDS * d, "write": row["write"] + ROUND_SECONDS * d + RECORD_SECONDS * row["clients"]}
 
 
 def rounds(build, path, sizes):
@@ -59,6 +66,7 @@ def rounds(build, path, sizes):
                         played = play(build, scaling, network, kind, ranks)
                         with path.open("a") as file:
                             file.write(json.dumps(played) + "\n")
+                    played = complete(played)
                     print_row(*case.values(), played["clients"], *(f"{1e3 * played[part]:.2f}" for part in PARTS),
                               f"{1e3 * sum(played[part] for part in PARTS):.1f}")
 
@@ -79,6 +87,6 @@ if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     build = Path(sys.argv[1]).resolve()
-    rounds(build, Path(sys.argv[2]), [int(ranks) for ranks in sys.argv[3:]] or [64, 256, 1024])
+    rounds(build, Path(sys.argv[2]), [int(ranks) for ranks in sys.argv[3:]] or [16, 64, 256, 1024])
     print()
     ways(build)

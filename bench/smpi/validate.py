@@ -4,8 +4,8 @@ Usage: /usr/bin/python3 bench/smpi/validate.py BUILD_FOLDER [TURNS]
 
 What a prediction is told comes from other measurements than those it is compared with: a client's seconds from a run of 10 clients on one
 rank (for two ranks: from two such runs side by side, for the cores share caches, memory and clock), the link and the rate of additions
-from link_bench, the seconds of a merge from rounds of another number of clients. Measured by turns; of all rounds of all turns, the shortest counts: programs of others can only make a
-round longer.
+from link_bench, the seconds of a merge from rounds of another number of clients. Measured by turns; of all rounds of all turns the
+shortest counts: other programs can only make a round longer.
 """
 
 import json
@@ -35,7 +35,7 @@ partition_file = "{partition}"
 [model]
 name = "{network}"
 [train]
-passes = 5
+passes = 1
 batch = 32
 lr = 0.05
 [[method]]
@@ -50,15 +50,15 @@ def mpirun(ranks, *command):
 
 
 class Workplace:
-    """A folder for runs of the real program with clients of 40 training and 40 test samples."""
+    """A folder for runs of the real program with clients of 40 training and 10 test samples."""
 
     def __init__(self, build, folder):
         self.program, self.folder, self.runs = build / "src/app/fedselect", Path(folder), 0
         for clients in {CALIBRATION, *(clients for _, clients in SIZES)}:
             with h5py.File(self.partition(clients), "w") as file:
-                for part in ("train", "test"):
-                    file[f"partition/{part}_indices"] = np.arange(40 * clients)
-                    file[f"partition/{part}_offsets"] = 40 * np.arange(clients + 1)
+                for part, samples in (("train", 40), ("test", 10)):
+                    file[f"partition/{part}_indices"] = np.arange(samples * clients)
+                    file[f"partition/{part}_offsets"] = samples * np.arange(clients + 1)
 
     def partition(self, clients):
         return self.folder / f"partition-{clients}.h5"

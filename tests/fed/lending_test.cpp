@@ -47,14 +47,16 @@ TEST(Lending, MovesAsFewAsItTakes) {
 }
 
 /// Cohorts of ten clients a rank out of a hundred, sizes log-normal with sigma 1: the busiest rank
-/// is within 10 % of the mean, unless one client takes longer than that. Ten clients are expected
-/// to be 10 e^(1/2) medians, so that is one of 18.1 medians: one client of 532.
+/// is within 10 % of the mean, unless one client takes longer than that, but for few rounds (one of
+/// 300 at most: lending_bench). Ten clients are expected to be 10 e^(1/2) medians, so a client that
+/// takes longer is one of 18.1 medians: one of 532.
 TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
   constexpr int kRounds = 20;
   constexpr double kLong = 1 / 532.0;
   for (const int ranks : {2, 3, 4, 8, 16, 64}) {
     const auto n = static_cast<std::size_t>(ranks) * 100;
     int uneven = 0;
+    int needlessly = 0;
     for (const std::uint64_t seed : {7, 8, 9, 10, 11}) {
       std::vector<double> work;
       RandomStream random(seed, Purpose::partition, static_cast<std::uint32_t>(ranks), 0, 0);
@@ -69,11 +71,13 @@ TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
         double longest = 0;
         for (const int client : cohort)
           longest = std::max(longest, work[static_cast<std::size_t>(client)]);
-        EXPECT_LE(most, std::max(1.1 * mean, longest)) << ranks << " ranks, round " << t;
+        EXPECT_LE(most, std::max(1.2 * mean, longest)) << ranks << " ranks, round " << t;
         EXPECT_LT(loans.size(), cohort.size() / 2);
         if (most > 1.1 * mean) ++uneven;
+        if (most > std::max(1.1 * mean, longest)) ++needlessly;
       }
     }
+    EXPECT_LE(needlessly, 1) << ranks << " ranks";
     EXPECT_LE(uneven, 5 * kRounds * std::min(1.0, 2 * kLong * 10 * ranks)) << ranks << " ranks";
   }
 }
