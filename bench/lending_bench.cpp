@@ -1,5 +1,5 @@
-// How even lending makes the ranks, and what choosing the loans takes: cohorts of ten clients a rank
-// out of a hundred, whose sizes are log-normal. Prints the table of docs/scaling.md.
+// How even lending makes the ranks, and what choosing the loans takes: cohorts of ten clients a
+// rank out of a hundred, whose sizes are log-normal. Prints the table of docs/scaling.md.
 
 #include <fmt/format.h>
 
@@ -72,7 +72,8 @@ void play(const std::vector<double>& work, const std::vector<int>& host_of, int 
 
 int main() {
   fmt::print(
-      "| sigma | ranks | busiest : mean, not lent | lent | rounds over 1.1 | though no client is as "
+      "| sigma | ranks | busiest : mean, not lent | lent | rounds over 1.1 | though no client is "
+      "as "
       "long | lent clients | choosing, ms |\n|---|---|---|---|---|---|---|---|\n");
   for (const double sigma : {1.0, 0.5})
     for (const int ranks : {2, 4, 8, 16, 64, 256, 1024, 4096}) {

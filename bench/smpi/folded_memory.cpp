@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr std::size_t kLong = std::size_t{4} << 20;  // longer than anything but parameters
+constexpr std::size_t kLong = std::size_t{4} << 20;    // longer than anything but parameters
 constexpr std::size_t kBlock = std::size_t{32} << 20;  // few mappings, for the system limits them
 
 class Folds {

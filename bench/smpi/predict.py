@@ -11,11 +11,11 @@ from pathlib import Path
 
 from simulator import platform, simulate
 
-# Measured on one core where nothing else ran (docs/performance.md, docs/scaling.md): sample gradients a second. A client computes 40
-# samples 5 times; the rest of a round is 3.1 % of it.
+# Sample gradients a second of one core where nothing else ran (docs/performance.md); for resnet18 0.93 of that core's peak, a share that
+# training_bench measured elsewhere. A client computes 40 samples 5 times; the rest of a round is 3.1 % of it.
 RATES, OWN_WORK, GRADIENTS = {"mlp": 202_859, "cnn": 5_302, "resnet18": 91}, 0.031, 200
 ADD_SECONDS = 8.1e-11           # of a byte of a sum
-MERGE_SECONDS = 5e-10              # of a parameter, on every rank
+MERGE_SECONDS = 5e-10           # of a parameter, on every rank
 ROUND_SECONDS = 4.4e-9          # of a parameter, on the root: the model's hash
 RECORD_SECONDS = 2.2e-7         # of a client, on the root
 SPREAD = 0.5                    # of the clients' work; half of the population takes part

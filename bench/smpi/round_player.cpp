@@ -141,8 +141,7 @@ class Player {
     const RoundRecord all = gather_round(comm_, record(t));
     seconds.gather = lap();
     if (comm_.is_root())
-      compute(plan_.round_seconds +
-              plan_.record_seconds * static_cast<double>(all.clients.size()));
+      compute(plan_.round_seconds + plan_.record_seconds * static_cast<double>(all.clients.size()));
     comm_.all_reduce_min(1);  // another round, a checkpoint, or the end?
     seconds.write = lap();
     print(t, seconds);
