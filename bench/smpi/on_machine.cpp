@@ -11,6 +11,6 @@ void compute(double seconds) {
   }
 }
 
-std::unique_ptr<ops::Ops> make_ops(bool /*folded*/) { return ops::make_cpu_ops(); }
+std::unique_ptr<ops::Ops> make_ops(bool /*idle*/) { return ops::make_cpu_ops(); }
 
 }  // namespace fedselect::bench

@@ -33,7 +33,9 @@ struct Plan {
   int rounds = 3;
   double client_seconds = 0.01;  ///< of training, testing, selecting and storing
   double merge_seconds = 0;      ///< of making the sums the new model, on every rank
+  double round_seconds = 0;      ///< of what the root writes down once a round
   double record_seconds = 0;     ///< of writing down one client's round, on the root
+  double add_seconds = 0;        ///< of adding a byte to another, where a simulation has to be told
   double spread = 0;             ///< work of the clients: 1 - spread to 1 + spread times the mean
   bool check = false;            ///< real arrays, and the sums are checked on every rank
 };
@@ -48,7 +50,9 @@ Plan parse(int argc, char** argv) {
   app.add_option("--rounds", plan.rounds);
   app.add_option("--client-seconds", plan.client_seconds);
   app.add_option("--merge-seconds", plan.merge_seconds);
+  app.add_option("--round-seconds", plan.round_seconds);
   app.add_option("--record-seconds", plan.record_seconds);
+  app.add_option("--add-seconds", plan.add_seconds);
   app.add_option("--spread", plan.spread)->check(CLI::Range(0.0, 1.0));
   app.add_flag("--check", plan.check);
   app.parse(argc, argv);
@@ -63,23 +67,27 @@ Network network_of(const std::string& name) {
   return {{.name = kind}, {28, 28, 1}, 10};
 }
 
-/// Counts the bytes that each rank brings to the sums.
+/// Counts the bytes that each rank brings to the sums. Whatever the algorithm, a rank adds its
+/// ranks-th part of them ranks - 1 times.
 class CountedSum final : public DeviceSum {
  public:
-  explicit CountedSum(Communicator& comm) : sum_(make_host_sum(comm)) {}
-  void all_reduce(std::span<std::int64_t> device) override {
-    bytes_ += device.size_bytes();
-    sum_->all_reduce(device);
-  }
-  void all_reduce(std::span<std::uint32_t> device) override {
-    bytes_ += device.size_bytes();
-    sum_->all_reduce(device);
-  }
+  CountedSum(Communicator& comm, double add_seconds)
+      : sum_(make_host_sum(comm)), add_seconds_(add_seconds * (1 - 1.0 / comm.size())) {}
+  void all_reduce(std::span<std::int64_t> device) override { reduce(device); }
+  void all_reduce(std::span<std::uint32_t> device) override { reduce(device); }
   std::string name() const override { return sum_->name(); }
   std::size_t take() { return std::exchange(bytes_, 0); }
 
  private:
+  template <class T>
+  void reduce(std::span<T> device) {
+    bytes_ += device.size_bytes();
+    sum_->all_reduce(device);
+    compute(add_seconds_ * static_cast<double>(device.size_bytes()));
+  }
+
   std::unique_ptr<DeviceSum> sum_;
+  double add_seconds_;  ///< of a byte of a sum
   std::size_t bytes_ = 0;
 };
 
@@ -102,18 +110,19 @@ class Player {
   Player(const Plan& plan, Communicator& comm)
       : plan_(plan),
         comm_(comm),
-        sums_(comm),
+        sums_(comm, plan.add_seconds),
         network_(network_of(plan.network)),
         layout_(network_.layout()),
         ops_(make_ops(!plan.check)),
         work_(work_of(plan)),
         rank_of_(assign_shards(work_, comm.size())),
         global_(*ops_, 1, layout_.padded_size()),
-        group_(*ops_, layout_, 1, {}, AlignedVector<float>(layout_.padded_size()), clock_),
+        group_(*ops_, layout_, 1, {}, {}, clock_),
         sum_(*ops_, layout_, layout_.padded_size()) {}
 
   void round(int t) {
     Seconds seconds;
+    lap();
     cohort_ = draw_cohort({.participation = participation()}, kSeed, work_.size(), t);
     const auto mine = lend();
     seconds.lend = lap();
@@ -131,7 +140,8 @@ class Player {
     seconds.merge = lap();
     const RoundRecord all = gather_round(comm_, record(t));
     seconds.gather = lap();
-    if (comm_.is_root()) compute(plan_.record_seconds * static_cast<double>(all.clients.size()));
+    if (comm_.is_root())
+      compute(plan_.round_seconds + plan_.record_seconds * static_cast<double>(all.clients.size()));
     comm_.all_reduce_min(1);  // another round, a checkpoint, or the end?
     seconds.write = lap();
     print(t, seconds);
@@ -224,10 +234,11 @@ class Player {
   void add(const ClientStore& store, int client, int t) {
     group_.load(store, {&client, 1}, global_, t);
     if (plan_.masks != "none") group_.personalize(mask_of(client, t));
-    for (const Tensor& tensor : layout_.tensors())
-      for (std::size_t i = 0; i < tensor.size(); ++i)
-        group_.parameters()[0][tensor.range.begin + i] =
-            plan_.check ? static_cast<float>(client % 64) + static_cast<float>(i % 7) : 0;
+    if (plan_.check)
+      for (const Tensor& tensor : layout_.tensors())
+        for (std::size_t i = 0; i < tensor.size(); ++i)
+          group_.parameters()[0][tensor.range.begin + i] =
+              static_cast<float>(client % 64) + static_cast<float>(i % 7);
     const std::uint32_t weight[] = {1};
     sum_.add(group_, weight, group_.parameters(), group_.mask());
   }
@@ -289,7 +300,7 @@ class Player {
   ClientGroup group_;
   SharedSum sum_;
   std::vector<Loan> loans_;
-  double now_ = MPI_Wtime();
+  double now_ = 0;
 };
 
 }  // namespace
@@ -302,6 +313,7 @@ int main(int argc, char** argv) {
   try {
     const bench::Plan plan = bench::parse(argc, argv);
     bench::Player player(plan, world);
+    world.barrier();  // all begin the first round at once
     for (int t = 0; t < plan.rounds; ++t) player.round(t);
   } catch (const std::exception& error) {
     fmt::print(stderr, "rank {}: {}\n", world.rank(), error.what());

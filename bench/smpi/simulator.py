@@ -17,6 +17,8 @@ TOPOLOGIES = {
 # What MPI itself takes of each message, seconds at the sender and at the receiver; beyond that links do what they say. SimGrid's own
 # factors were measured on Ethernet.
 MODEL = ["--cfg=smpi/os:0:4e-7:0", "--cfg=smpi/or:0:4e-7:0", "--cfg=smpi/bw-factor:0:0.95", "--cfg=smpi/lat-factor:0:1"]
+# A link of which the whole was measured.
+EXACT = ["--cfg=smpi/os:0:0:0", "--cfg=smpi/or:0:0:0", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1"]
 QUIET = ["--cfg=smpi/simulate-computation:no", "--cfg=smpi/privatization:no", "--log=root.thres:warning"]
 
 
@@ -38,13 +40,15 @@ def _document(cluster):
             f'<platform version="4.1">\n  {cluster}\n</platform>\n')
 
 
-def simulate(program, description, nodes, per_node, arguments, selector="ompi", model=MODEL, seconds=1800):
-    """Plays rounds with `per_node` neighbouring ranks on each node; one dictionary a round."""
+def simulate(program, description, nodes, per_node, arguments, selector="ompi", model=MODEL, seconds=1800, folds=False):
+    """Runs `program` with `per_node` neighbouring ranks on each node; what it printed. `folds`: long arrays of all ranks lie in the same
+    memory, so that a thousand ranks fit."""
     with tempfile.TemporaryDirectory() as folder:
         xml, hosts = Path(folder) / "platform.xml", Path(folder) / "hosts"
         xml.write_text(description)
         hosts.write_text("".join(f"n{i}\n" * per_node for i in range(nodes)))
-        command = ["smpirun", "-np", str(nodes * per_node), "-platform", str(xml), "-hostfile", str(hosts), *model, *QUIET,
+        preload = ["-wrapper", f"env LD_PRELOAD={Path(program).parent / 'libfolded_memory.so'}"] if folds else []
+        command = ["smpirun", *preload, "-np", str(nodes * per_node), "-platform", str(xml), "-hostfile", str(hosts), *model, *QUIET,
                    f"--cfg=smpi/coll-selector:{selector}", str(program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     if done.returncode != 0:

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <map>
+#include <set>
+#include <utility>
 
 namespace fedselect {
 
@@ -10,13 +14,20 @@ namespace {
 
 constexpr double kTolerance = 0.05;
 
-/// What each rank has to do, in seconds, and whom it would train.
+/// What each rank has to do, in seconds, and whom it would train. Ranks of equal pace, nearly all
+/// after settle(), stand in order, so that a move costs no look at every rank.
 class Loads {
  public:
   Loads(std::span<const int> clients, std::span<const double> work, std::span<const int> host_of,
         std::span<const Pace> paces)
       : work_(work), paces_(paces), of_(paces.size()), on_(paces.size()) {
-    for (const int client : clients) add(client, host_of[static_cast<std::size_t>(client)]);
+    for (const int client : clients) {
+      const int rank = host_of[static_cast<std::size_t>(client)];
+      on_[static_cast<std::size_t>(rank)].push_back(client);
+      of_[static_cast<std::size_t>(rank)] += seconds(client, rank);
+    }
+    for (int rank = 0; rank < static_cast<int>(of_.size()); ++rank)
+      by_pace_[pace(rank)].emplace(of(rank), rank);
   }
   /// Seconds of every rank if the work were divided without remainder.
   double even() const {
@@ -28,17 +39,22 @@ class Loads {
     }
     return work / speed;
   }
-  int busiest() const { return position(std::max_element(of_.begin(), of_.end())); }
+  int busiest() const {
+    Load most{-1, 0};
+    for (const auto& [pace, loads] : by_pace_) most = std::max(most, *loads.rbegin());
+    return most.second;
+  }
   /// The rank that would be done first with one more client like those of `from`, on average.
   int soonest(int from) const {
     double work = 0;
     for (const int client : on(from)) work += work_[static_cast<std::size_t>(client)];
     work /= static_cast<double>(on(from).size());
-    std::size_t best = 0;
-    const auto end = [&](std::size_t rank) { return of_[rank] + work * paces_[rank].training; };
-    for (std::size_t rank = 1; rank < of_.size(); ++rank)
-      if (end(rank) < end(best)) best = rank;
-    return static_cast<int>(best);
+    Load first{std::numeric_limits<double>::infinity(), 0};
+    for (const auto& [pace, loads] : by_pace_) {
+      const auto [seconds, rank] = *loads.begin();
+      first = std::min(first, {seconds + work * pace, rank});
+    }
+    return first.second;
   }
   double of(int rank) const { return of_[static_cast<std::size_t>(rank)]; }
   const std::vector<int>& on(int rank) const { return on_[static_cast<std::size_t>(rank)]; }
@@ -48,26 +64,30 @@ class Loads {
   }
   void move(int client, int from, int to) {
     std::erase(on_[static_cast<std::size_t>(from)], client);
-    of_[static_cast<std::size_t>(from)] -= seconds(client, from);
-    add(client, to);
+    on_[static_cast<std::size_t>(to)].push_back(client);
+    add(from, -seconds(client, from));
+    add(to, seconds(client, to));
   }
 
  private:
+  using Load = std::pair<double, int>;  ///< seconds, rank
+
+  double pace(int rank) const { return paces_[static_cast<std::size_t>(rank)].training; }
   double seconds(int client, int rank) const {
-    return work_[static_cast<std::size_t>(client)] *
-           paces_[static_cast<std::size_t>(rank)].training;
+    return work_[static_cast<std::size_t>(client)] * pace(rank);
   }
-  void add(int client, int rank) {
-    on_[static_cast<std::size_t>(rank)].push_back(client);
-    of_[static_cast<std::size_t>(rank)] += seconds(client, rank);
+  void add(int rank, double seconds) {
+    auto& loads = by_pace_[pace(rank)];
+    loads.erase({of(rank), rank});
+    of_[static_cast<std::size_t>(rank)] += seconds;
+    loads.emplace(of(rank), rank);
   }
-  int position(std::vector<double>::const_iterator at) const {
-    return static_cast<int>(at - of_.begin());
-  }
+
   std::span<const double> work_;
   std::span<const Pace> paces_;
   std::vector<double> of_;
   std::vector<std::vector<int>> on_;
+  std::map<double, std::set<Load>> by_pace_;
 };
 
 }  // namespace

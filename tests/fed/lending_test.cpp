@@ -47,27 +47,38 @@ TEST(Lending, MovesAsFewAsItTakes) {
 }
 
 /// Cohorts of ten clients a rank out of a hundred, sizes log-normal with sigma 1: the busiest rank
-/// is within 10 % of the mean, or of what its longest client takes.
+/// is within 10 % of the mean, unless one client takes longer than that, but for few rounds (one of
+/// 300 at most: lending_bench). Ten clients are expected to be 10 e^(1/2) medians, so a client that
+/// takes longer is one of 18.1 medians: one of 532.
 TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
+  constexpr int kRounds = 20;
+  constexpr double kLong = 1 / 532.0;
   for (const int ranks : {2, 3, 4, 8, 16, 64}) {
     const auto n = static_cast<std::size_t>(ranks) * 100;
-    std::vector<double> work;
-    RandomStream random(7, Purpose::partition, static_cast<std::uint32_t>(ranks), 0, 0);
-    for (std::size_t k = 0; k < n; ++k) work.push_back(std::ceil(50 * std::exp(random.normal())));
-    const auto host_of = assign_shards(work, ranks);
-    for (int t = 0; t < 20; ++t) {
-      const auto cohort = draw_cohort({.participation = 0.1}, 3, n, t);
-      const auto loans = choose_loans(cohort, work, host_of, equal(ranks));
-      const auto loads = loads_after(loans, cohort, work, host_of, ranks);
-      const double mean =
-          std::accumulate(loads.begin(), loads.end(), 0.0) / static_cast<double>(ranks);
-      double longest = 0;
-      for (const int client : cohort)
-        longest = std::max(longest, work[static_cast<std::size_t>(client)]);
-      EXPECT_LE(*std::max_element(loads.begin(), loads.end()), std::max(1.1 * mean, longest))
-          << ranks << " ranks, round " << t;
-      EXPECT_LT(loans.size(), cohort.size() / 2);
+    int uneven = 0;
+    int needlessly = 0;
+    for (const std::uint64_t seed : {7, 8, 9, 10, 11}) {
+      std::vector<double> work;
+      RandomStream random(seed, Purpose::partition, static_cast<std::uint32_t>(ranks), 0, 0);
+      for (std::size_t k = 0; k < n; ++k) work.push_back(std::ceil(50 * std::exp(random.normal())));
+      const auto host_of = assign_shards(work, ranks);
+      for (int t = 0; t < kRounds; ++t) {
+        const auto cohort = draw_cohort({.participation = 0.1}, seed, n, t);
+        const auto loans = choose_loans(cohort, work, host_of, equal(ranks));
+        const auto loads = loads_after(loans, cohort, work, host_of, ranks);
+        const double most = *std::max_element(loads.begin(), loads.end());
+        const double mean = std::accumulate(loads.begin(), loads.end(), 0.0) / ranks;
+        double longest = 0;
+        for (const int client : cohort)
+          longest = std::max(longest, work[static_cast<std::size_t>(client)]);
+        EXPECT_LE(most, std::max(1.2 * mean, longest)) << ranks << " ranks, round " << t;
+        EXPECT_LT(loans.size(), cohort.size() / 2);
+        if (most > 1.1 * mean) ++uneven;
+        if (most > std::max(1.1 * mean, longest)) ++needlessly;
+      }
     }
+    EXPECT_LE(needlessly, 1) << ranks << " ranks";
+    EXPECT_LE(uneven, 5 * kRounds * std::min(1.0, 2 * kLong * 10 * ranks)) << ranks << " ranks";
   }
 }
 
