@@ -290,8 +290,8 @@ void Trainer::learn(int step, int ahead, const FeaturePull& pull) {
 
 void Trainer::run_backward(const FeaturePull& pull) {
   activations_.forward(batch_group(), clients_->parameters(), Mode::training);
-  activations_.backward(batch_group(), clients_->parameters(), wanted_, clients_->gradient(), sums(),
-                        pull);
+  activations_.backward(batch_group(), clients_->parameters(), wanted_, clients_->gradient(),
+                        sums(), pull);
 }
 
 void Trainer::count_samples() {
