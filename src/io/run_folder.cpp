@@ -96,7 +96,8 @@ void remove_file(const fs::path& path) {
 }  // namespace
 
 void clear(const fs::path& folder) {
-  constexpr std::array kBegun{kConfig, kManifest, kMetrics, kJournal, kAudit, kLog, kCheckpoint};
+  constexpr std::array kBegun{kConfig, kManifest, kMetrics, kJournal,
+                              kAudit,  kLog,      kResult,  kCheckpoint};
   constexpr std::string_view kPartial = ".partial";
   for (const auto& entry : fs::directory_iterator(folder)) {
     std::string name = entry.path().filename().string();

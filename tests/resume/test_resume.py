@@ -80,12 +80,24 @@ def test_stop_by_a_signal_before_the_first_round(unbroken, tmp_path):
     assert experiment.differences(expected, tmp_path / "resume") == []
 
 
+def seconds_of(job):
+    """Processor time that a process has had."""
+    try:
+        fields = Path(f"/proc/{job.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_stop_by_a_second_signal_is_at_once(tmp_path):
     config = experiment.write_config(tmp_path, ["fedselect"])
     command = [program(), "run", str(config), "--out", str(tmp_path), "--quiet", "--set", "train.passes=10000000"]
     job = subprocess.Popen(command, env=os.environ | ALONE)
     try:
-        assert wait_until((tmp_path / "resume" / "log.txt").exists, job)
+        log = tmp_path / "resume" / "log.txt"
+        assert wait_until(lambda: log.exists() and ": rounds " in log.read_text(), job)
+        ready = seconds_of(job)
+        assert wait_until(lambda: seconds_of(job) > ready + 0.5, job)   # all that it does from then on is train
         os.kill(job.pid, signal.SIGUSR1)
         time.sleep(0.2)
         assert job.poll() is None   # the client in hand takes hours
@@ -129,6 +141,17 @@ def test_stop_and_continue_by_one_command(unbroken, tmp_path):
     assert code == STOPPED, output
     run(*arguments, "--quiet", ranks=1)
     assert experiment.differences(expected, tmp_path / "resume") == []
+
+
+def test_kill_while_the_result_is_written(unbroken, tmp_path):
+    """Before the first checkpoint: the method begins again."""
+    config, expected = unbroken
+    home = tmp_path / "resume"
+    shutil.copytree(expected, home)
+    for method in home.glob("*/"):
+        (method / "result.h5").rename(method / "result.h5.partial")
+    run("run", config, "--out", tmp_path, "--continue", "--quiet")
+    assert experiment.differences(expected, home) == []
 
 
 def test_kill_at_random_instants(tmp_path):
