@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "analysis"))
 from fedselect_analysis import style  # noqa: E402
 from predict import COHORTS, PARTS, RATES, RECORD_SECONDS, SPREAD, client_seconds, complete, print_header, print_row  # noqa: E402
 
-FARTHEST = 4096
+SIZES = (16, 64, 256, 1024, 4096)  # ranks; those that nobody simulated are the model's
 TERMS = {
     "lend": lambda r: [np.log2(r["ranks"]), r["ranks"]],
     "sum": lambda r: [np.log2(r["ranks"]), r["bytes"] * (1 - 1 / r["ranks"]), 1],
@@ -74,56 +74,57 @@ def errors(coefficients, rows):
     return [round_seconds(model(coefficients, row, row["ranks"])) / round_seconds(row) - 1 for row in rows]
 
 
-def extrapolate(rows):
-    """Prints how well the model fits, and its rounds on FARTHEST ranks; returns these."""
-    most = max(row["ranks"] for row in rows)
-    print_header("platform", "largest error", f"at {most} ranks if fitted to fewer")
-    far = []
+def complement(rows):
+    """Prints how well the model fits; returns its rounds at sizes that were not simulated."""
+    print_header("platform", "simulated rounds", "largest error", "of the largest if fitted to the smaller ones")
+    added = []
     for (platform,), ours in group(rows, "platform").items():
+        most = max(row["ranks"] for row in ours)
         fitted = fit(ours)
         fewer = fit([row for row in ours if row["ranks"] < most])
-        print_row(platform, *(f"{100 * max(map(abs, found)):.1f} %" for found in (
+        print_row(platform, len(ours), *(f"{100 * max(map(abs, found)):.1f} %" for found in (
             errors(fitted, ours), errors(fewer, [row for row in ours if row["ranks"] == most]))))
-        far += [model(fitted, row, FARTHEST) for row in ours if row["ranks"] == most]
+        for alike in group(ours, "scaling", "network").values():
+            known = {row["ranks"] for row in alike}
+            added += [{**model(fitted, alike[-1], ranks), "by": "model"} for ranks in SIZES if ranks not in known]
     print()
-    return far
+    return added
 
 
 def print_rounds(rows):
     shown = ("lend", "sum", "gather", "write")
-    print_header("scaling", "network", "platform", "ranks", "busiest rank", *shown, "round", "of it ideal")
+    print_header("scaling", "network", "platform", "ranks", "by", "busiest rank", *shown, "round", "of it ideal")
     for row in sorted(rows, key=lambda row: (row["scaling"], list(RATES).index(row["network"]), row["platform"], row["ranks"])):
         seconds = [row["train"] + row["wait"], *(row[part] for part in shown), round_seconds(row)]
-        print_row(row["scaling"], row["network"], row["platform"], f"{row['ranks']:,}", *(f"{1e3 * s:.2f}" for s in seconds),
+        print_row(row["scaling"], row["network"], row["platform"], f"{row['ranks']:,}", row["by"], *(f"{1e3 * s:.2f}" for s in seconds),
                   f"{100 * ideal_seconds(row) / round_seconds(row):.0f} %")
 
 
-def draw(simulated, far, path):
+def draw(rows, path):
     """Speedup over one core in strong scaling, efficiency in weak scaling; simulated points filled, the model's hollow."""
-    figure, axes = style.panel_grid(2, 2, panel_height=2.7, gap=0.9, right=1.7)
+    figure, axes = style.panel_grid(2, 2, panel_height=2.7, gap=1.9, right=1.5)
     for ax, scaling in zip(axes, ("strong", "weak")):
         ends = []
         for number, network in enumerate(RATES):
             for kind, dash in (("fat-tree", style.DASHES[0]), ("dragonfly", style.DASHES[2])):
-                chosen = [row for row in simulated + far if (row["scaling"], row["network"], row["platform"]) == (scaling, network, kind)]
+                chosen = [row for row in rows if (row["scaling"], row["network"], row["platform"]) == (scaling, network, kind)]
                 chosen.sort(key=lambda row: row["ranks"])
                 ranks = [row["ranks"] for row in chosen]
                 share = [ideal_seconds(row) / round_seconds(row) for row in chosen]
                 values = [s * r for s, r in zip(share, ranks)] if scaling == "strong" else share
                 look = style.Look(network, style.LINES[number], dash, style.MARKERS[number])
                 ax.plot(ranks, values, color=look.color, linestyle=dash)
-                ax.plot(ranks[:-1], values[:-1], look.marker, color=look.color)
-                ax.plot(ranks[-1:], values[-1:], look.marker, color=look.color, markerfacecolor="white")
+                for row, value in zip(chosen, values):
+                    ax.plot(row["ranks"], value, look.marker, color=look.color, markerfacecolor="white" if row["by"] == "model" else look.color)
                 if kind == "fat-tree":
                     ends.append((ranks[-1], values[-1], look))
         ax.set_xscale("log", base=2)
-        ticks = sorted({row["ranks"] for row in simulated + far})
-        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        ax.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
         ax.set_xlabel("ranks")
         if scaling == "strong":
-            ax.plot(ticks, ticks, color=style.CONTEXT, linewidth=1)
+            ax.plot(SIZES, SIZES, color=style.CONTEXT, linewidth=1)
             ax.set_yscale("log", base=2)
-            ax.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+            ax.set_yticks(SIZES, [f"{size:,}" for size in SIZES])
             ax.set_title("Predicted speedup over one core, 2,048 clients")
         else:
             ax.set_ylim(0, 1)
@@ -133,10 +134,10 @@ def draw(simulated, far, path):
 
 
 def main(predictions, path):
-    simulated = [complete(json.loads(line)) for line in Path(predictions).read_text().splitlines()]
-    far = extrapolate(simulated)
-    print_rounds(simulated + far)
-    draw(simulated, far, path)
+    rows = [{**complete(json.loads(line)), "by": "SimGrid"} for line in Path(predictions).read_text().splitlines()]
+    rows += complement(rows)
+    print_rounds(rows)
+    draw(rows, path)
 
 
 if __name__ == "__main__":

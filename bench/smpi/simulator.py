@@ -19,6 +19,8 @@ TOPOLOGIES = {
 MODEL = ["--cfg=smpi/os:0:4e-7:0", "--cfg=smpi/or:0:4e-7:0", "--cfg=smpi/bw-factor:0:0.95", "--cfg=smpi/lat-factor:0:1"]
 # A link of which the whole was measured.
 EXACT = ["--cfg=smpi/os:0:0:0", "--cfg=smpi/or:0:0:0", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1"]
+# Small messages go along trees: what SimGrid 3.32 takes for Open MPI's choices ends in a deadlock on 1,024 ranks.
+TREES = ["--cfg=smpi/gather:ompi_binomial", "--cfg=smpi/reduce:binomial", "--cfg=smpi/bcast:binomial_tree"]
 QUIET = ["--cfg=smpi/simulate-computation:no", "--cfg=smpi/privatization:no", "--log=root.thres:warning"]
 
 
@@ -49,9 +51,9 @@ def simulate(program, description, nodes, per_node, arguments, selector="ompi", 
         hosts.write_text("".join(f"n{i}\n" * per_node for i in range(nodes)))
         preload = ["-wrapper", f"env LD_PRELOAD={Path(program).parent / 'libfolded_memory.so'}"] if folds else []
         command = ["smpirun", *preload, "-np", str(nodes * per_node), "-platform", str(xml), "-hostfile", str(hosts), *model, *QUIET,
-                   f"--cfg=smpi/coll-selector:{selector}", str(program), *map(str, arguments)]
+                   f"--cfg=smpi/coll-selector:{selector}", *TREES, str(program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-    if done.returncode != 0:
+    if done.returncode != 0 or "Deadlock" in done.stderr:  # smpirun is content with a deadlock
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
     return rounds_of(done.stdout)
 

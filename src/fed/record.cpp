@@ -19,6 +19,25 @@ std::vector<T> gather_values(Communicator& comm, const std::vector<T>& mine) {
   return all;
 }
 
+/// Values behind their number.
+template <class T>
+void append(std::vector<std::byte>& bytes, const std::vector<T>& values) {
+  const std::uint64_t count = values.size();
+  for (const auto part : {std::as_bytes(std::span(&count, 1)), std::as_bytes(std::span(values))})
+    bytes.insert(bytes.end(), part.begin(), part.end());
+}
+/// Such values go from the front of `left` to the end of `values`.
+template <class T>
+void take(std::span<const std::byte>& left, std::vector<T>& values) {
+  std::uint64_t count = 0;
+  std::memcpy(&count, left.data(), sizeof(count));
+  const auto own = left.subspan(sizeof(count), count * sizeof(T));
+  const std::size_t before = values.size();
+  values.resize(before + count);
+  if (count > 0) std::memcpy(static_cast<void*>(values.data() + before), own.data(), own.size());
+  left = left.subspan(sizeof(count) + own.size());
+}
+
 }  // namespace
 
 BusySeconds busy_seconds(std::span<const RankRecord> ranks) {
@@ -42,13 +61,21 @@ double RoundRecord::personal_share(std::size_t i, const ParameterLayout& layout)
 }
 
 RoundRecord gather_round(Communicator& comm, const RoundRecord& mine) {
-  const auto clients = gather_values(comm, mine.clients);
-  const auto density = gather_values(comm, mine.density);
-  RoundRecord all{.round = mine.round,
-                  .evaluated = mine.evaluated,
-                  .clients = {},
-                  .density = {},
-                  .ranks = gather_values(comm, mine.ranks)};
+  // One message a rank: the root's time is that of so many messages.
+  std::vector<std::byte> bytes;
+  append(bytes, mine.clients);
+  append(bytes, mine.density);
+  append(bytes, mine.ranks);
+  RoundRecord all{
+      .round = mine.round, .evaluated = mine.evaluated, .clients = {}, .density = {}, .ranks = {}};
+  std::vector<ClientRecord> clients;
+  std::vector<float> density;
+  for (const auto& arrived : comm.gather(bytes)) {
+    std::span<const std::byte> left(arrived);
+    take(left, clients);
+    take(left, density);
+    take(left, all.ranks);
+  }
   if (clients.empty()) return all;
   const std::size_t tensors = density.size() / clients.size();
   std::vector<std::size_t> order(clients.size());
