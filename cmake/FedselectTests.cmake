@@ -12,7 +12,6 @@ function(fedselect_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE FEDSELECT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE fedselect_options ${ARG_LINK})
   target_compile_options(${name} PRIVATE -O1)  # half the time to build
   if(ARG_RANKS)
