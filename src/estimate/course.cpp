@@ -76,7 +76,8 @@ std::vector<double> Course::mean_density() const {
 }
 
 CourseRound Course::next() {
-  CourseRound round{.round = round_++};
+  CourseRound round;
+  round.round = round_++;
   const auto cohort = draw_cohort(setup_.federation, setup_.seed, partition_.clients(), round.round,
                                   setup_.absences);
   std::map<std::size_t, std::pair<std::size_t, std::size_t>> turn_of_state;  // and the next state

@@ -70,7 +70,8 @@ Turn Rehearsal::play(int round, ClientState& state) {
   const PhaseWork before = ops_.work();
   simulation_.train_cohort(round, [] { return false; });
   const PhaseWork trained = ops_.work();
-  Turn turn{.most_bytes = std::as_const(simulation_.store()).state(0).bytes()};
+  Turn turn;
+  turn.most_bytes = std::as_const(simulation_.store()).state(0).bytes();
   const RoundRecord record = simulation_.complete_round(round);
   turn.tested_later = ops_.work()[kEvaluation] - trained[kEvaluation];
   turn.trained = trained[kTraining] - before[kTraining];

@@ -42,7 +42,9 @@ TEST(FileSizes, CheckpointHoldsTheStates) {
                           .vectors = {std::vector<float>(layout.padded_size())}};
   const ClientState nothing;
   const auto size = [&](std::vector<const ClientState*> states) {
-    return file_sizes({.layout = &layout, .rounds = 1, .server_arrays = 1}, {}, states).checkpoint;
+    return file_sizes({.layout = &layout, .rounds = 1, .server_arrays = 1, .output = {}}, {},
+                      states)
+        .checkpoint;
   };
   // 1024 padded values: 128 bytes of mask, 4096 of a vector; numbers of 53 bytes.
   EXPECT_EQ(size({&nothing, &state}) - size({&nothing}), 128 + 4000 + 4096 + 53);
