@@ -46,9 +46,9 @@ void CudaOps::products(const Group& group, const Product& p) {
   if (clients.size() == 1 && clients.begin()->second.size() == group.samples.size()) {
     const int samples = clients.begin()->first;
     FEDSELECT_CUDA(cublasSgemmStridedBatched(
-        cublas(), p.transa, p.transb, sized(p.m, samples), sized(p.n, samples),
-        sized(p.k, samples), &one, p.a.data, p.lda, p.a.stride, p.b.data, p.ldb, p.b.stride, &none,
-        p.c.data, p.ldc, p.c.stride, group.size()));
+        cublas(), p.transa, p.transb, sized(p.m, samples), sized(p.n, samples), sized(p.k, samples),
+        &one, p.a.data, p.lda, p.a.stride, p.b.data, p.ldb, p.b.stride, &none, p.c.data, p.ldc,
+        p.c.stride, group.size()));
     return;
   }
   is_recordable_ = false;  // the library may keep the host's arrays of sizes by address
