@@ -11,8 +11,8 @@ namespace fedselect::bench {
 /// The rank's core is busy for so long.
 void compute(double seconds);
 
-/// Ops of a rank. `idle`: in a simulation they do nothing to parameters, which then mean nothing, so
-/// that those of a thousand ranks may lie in the same memory (folded_memory.cpp).
+/// Ops of a rank. `idle`: in a simulation they do nothing to parameters, which then mean nothing,
+/// so that those of a thousand ranks may lie in the same memory (folded_memory.cpp).
 std::unique_ptr<ops::Ops> make_ops(bool idle);
 
 }  // namespace fedselect::bench
