@@ -47,6 +47,26 @@ class Computing {
   Computing& operator=(const Computing&) = delete;
 };
 
+/// For the life of this object, within a Computing, the work is something else, files perhaps: the
+/// pace of the batches says nothing about it.
+class Interlude {
+ public:
+  Interlude() {
+    beat();
+    computes_ = detail::computes.exchange(0, std::memory_order_relaxed);
+  }
+  ~Interlude() {
+    beat();
+    detail::last.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    detail::computes.store(computes_, std::memory_order_relaxed);
+  }
+  Interlude(const Interlude&) = delete;
+  Interlude& operator=(const Interlude&) = delete;
+
+ private:
+  int computes_ = 0;
+};
+
 /// The work waits for other ranks for the life of this object: they may take as long as they like.
 class Waiting {
  public:

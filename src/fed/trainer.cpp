@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "base/pulse.hpp"
 
@@ -349,6 +350,13 @@ void Trainer::move(ops::Values target, std::size_t slot, Scope scope) {
                           .scale = scale,
                           .mask = scope == Scope::all ? ops::ConstBits{} : clients_->mask(),
                           .scope = scope});
+}
+
+void Trainer::do_aside() {
+  const auto work = std::exchange(aside_, {});
+  if (!work) return;
+  const pulse::Interlude interlude;
+  work();
 }
 
 void Trainer::finish_pass() {

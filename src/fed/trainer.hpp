@@ -6,7 +6,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/random.hpp"
@@ -112,9 +111,7 @@ class Trainer {
   /// `work` for the host, to be done once, when the device next has a pass ahead of it.
   void while_busy(std::function<void()> work) { aside_ = std::move(work); }
   /// Does that work now if no pass has come.
-  void do_aside() {
-    if (const auto work = std::exchange(aside_, {})) work();
-  }
+  void do_aside();
 
   /// Begins a client step: tallies are zero, optimizers are fresh, the pass counter starts anew.
   /// Passes count as time of `phase`: evaluation where a method trains only to test.
