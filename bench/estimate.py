@@ -3,8 +3,9 @@
 Usage: /usr/bin/python3 bench/estimate.py FEDSELECT_PROGRAM [RANKS] [CONFIG...]
 
 For each config (configs/quickstart.toml and bench/many_clients.toml) on RANKS ranks (2): the estimate, then at once the run, whose
-ranks' memory is read from /proc every 50 ms: each rank's largest resident set (VmHWM), and the largest sum of the ranks' shares
-(Pss: memory that n processes share counts 1/n for each), which is what they take of a node. Ratios are foretold over happened.
+ranks' memory is read from /proc: every 50 ms each rank's largest resident set (VmHWM), and every half second, for reading it stops a rank,
+the sum of the ranks' shares (Pss: memory that n processes share counts 1/n for each), which is what they take of a node. Ratios are
+foretold over happened.
 """
 
 import json
@@ -19,7 +20,7 @@ import h5py
 HERE = pathlib.Path(__file__).resolve().parent
 CONFIGS = (HERE.parent / "configs" / "quickstart.toml", HERE / "many_clients.toml")
 KIBIBYTE = 1024
-INTERVAL = 0.05
+INTERVAL, PSS_INTERVAL = 0.05, 0.5
 
 
 def command(program, ranks, *arguments):
@@ -54,16 +55,20 @@ def watch(arguments):
     """Runs a command; returns its seconds, the largest VmHWM of a rank, and the largest sum of Pss."""
     start = time.monotonic()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    rank, node = 0, 0
+    rank, node, next_shares = 0, 0, 0
     while process.poll() is None:
+        reads_shares = time.monotonic() >= next_shares
         shares = 0
         for pid in ranks_of(process.pid):
             try:
                 rank = max(rank, read_field(pathlib.Path(f"/proc/{pid}/status"), "VmHWM"))
-                shares += read_field(pathlib.Path(f"/proc/{pid}/smaps_rollup"), "Pss")
+                if reads_shares:
+                    shares += read_field(pathlib.Path(f"/proc/{pid}/smaps_rollup"), "Pss")
             except OSError:
                 continue
         node = max(node, shares)
+        if reads_shares:
+            next_shares = time.monotonic() + PSS_INTERVAL
         time.sleep(INTERVAL)
     assert process.returncode == 0, arguments
     return time.monotonic() - start, rank, node

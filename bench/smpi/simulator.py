@@ -31,9 +31,9 @@ def platform(kind, nodes):
                      f'topology="{topology}" topo_parameters="{shapes[nodes]}"/>')
 
 
-def one_node(bandwidth, latency):
-    """Platform file for the ranks of one node, whose memory copies `bandwidth` bytes a second after `latency` seconds."""
-    return _document(f'<cluster id="c" prefix="n" suffix="" radical="0-0" speed="1Gf" {LINK} '
+def one_node(bandwidth, latency, cores):
+    """Platform file for the ranks of one node, a core each, whose memory copies `bandwidth` bytes a second after `latency` seconds."""
+    return _document(f'<cluster id="c" prefix="n" suffix="" radical="0-0" speed="1Gf" core="{cores}" {LINK} '
                      f'loopback_bw="{bandwidth:.0f}Bps" loopback_lat="{latency:.3e}s"/>')
 
 

@@ -2,10 +2,10 @@
 
 Usage: /usr/bin/python3 bench/smpi/validate.py BUILD_FOLDER [TURNS]
 
-What a prediction is told comes from other measurements than those it is compared with: a client's seconds from a run of 10 clients on one
-rank (for two ranks: from two such runs side by side, for the cores share caches, memory and clock), the link and the rate of additions
-from link_bench, the seconds of a merge from rounds of another number of clients. Measured by turns; of all rounds of all turns the
-shortest counts: other programs can only make a round longer.
+What a prediction is told comes from other measurements than those it is compared with: a client's seconds from runs of 10 clients on one
+rank before and after (for two ranks: two such runs side by side, for the cores share caches, memory and clock), the link and the rate of
+additions from link_bench, the seconds of a merge from rounds of another number of clients. A machine's clock may change by a fifth within a
+minute, so errors are taken turn by turn, each with its own measurements, and their median counts.
 """
 
 import json
@@ -72,71 +72,78 @@ class Workplace:
         return [self.program, "run", config, "--quiet", "--out", self.folder, "--name", name], self.folder / name / "result.h5"
 
     def run(self, ranks, *experiment):
+        """Seconds of the phases of a mean round."""
         command, result = self.start(*experiment)
         mpirun(ranks, *command)
-        return best_round(result)
+        return mean_round(result)
 
-    def run_pair(self, *experiment):
-        """Two programs of one rank side by side; the shorter of their best rounds."""
-        starts = [self.start(*experiment) for _ in range(2)]
+    def calibrate(self, ranks, *case):
+        """The same of one rank, while as many programs run side by side as there are ranks."""
+        starts = [self.start(*case, CALIBRATION) for _ in range(ranks)]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda start: mpirun(1, *start[0]), starts))
-        return shortest([best_round(result) for _, result in starts])
+        return mean_of([mean_round(result) for _, result in starts])
 
 
-def best_round(result):
-    """Seconds of each phase on the root, in the shortest round but the first, which touches memory for the first time."""
+def mean_round(result):
+    """Seconds of each phase on the root, over all rounds but the first, which touches memory for the first time."""
     with h5py.File(result) as file:
-        phases = file["timings/phase"].asstr()[:]
-        seconds = file["timings/seconds"][1:, 0]
-    return dict(zip(phases, seconds[seconds.sum(axis=1).argmin()]))
+        return dict(zip(file["timings/phase"].asstr()[:], file["timings/seconds"][1:, 0].mean(axis=0)))
 
 
-def seconds_of(parts):
-    return sum(parts[part] for part in parts if part not in ("round", "ranks", "parameters", "values", "bytes", "loans"))
-
-
-def shortest(found):
-    return min(found, key=seconds_of)
+def mean_of(rounds):
+    return {part: float(np.mean([parts[part] for parts in rounds])) for part in rounds[0]}
 
 
 def player_arguments(network, method, clients, calibrated):
+    training = sum(calibrated.values()) - calibrated["write"] - calibrated["communicate"]
     return ["--network", network, "--masks", "none" if method == "fedavg" else "changing", "--clients", clients, "--rounds", ROUNDS,
-            "--client-seconds", (seconds_of(calibrated) - calibrated["write"] - calibrated["communicate"]) / CALIBRATION,
-            "--round-seconds", calibrated["write"]]
+            "--client-seconds", training / CALIBRATION, "--round-seconds", calibrated["write"]]
+
+
+def compare(place, build, case, ranks, clients, link):
+    """One real round between its prediction's measurements: milliseconds of the round and of its sum, as they were and as predicted."""
+    player = build / "bench/smpi/round_player"
+    before = place.calibrate(ranks, *case)
+    real = sum(place.run(ranks, *case, clients).values())
+    calibrated = mean_of([before, place.calibrate(ranks, *case)])
+    arguments = player_arguments(*case, clients, calibrated)
+    played = mean_of(rounds_of(mpirun(ranks, player, *arguments))[1:])
+    merge = mean_of(rounds_of(mpirun(ranks, player, "--network", case[0], "--client-seconds", 0, "--clients", ranks))[1:])["merge"]
+    told = [*arguments, "--add-seconds", link["add_seconds"], "--merge-seconds", merge]
+    node = one_node(link["bandwidth"], link["latency"], ranks)
+    predicted = mean_of(simulate(build / "bench/smpi/round_player_smpi", node, 1, ranks, told, model=EXACT)[1:])
+    return [1e3 * real, 1e3 * sum(predicted[part] for part in PARTS), 1e3 * played["sum"], 1e3 * predicted["sum"]]
+
+
+def row(case, ranks, clients, turns):
+    """Medians over the turns, also of the errors."""
+    turns = np.array(turns)
+    real, predicted, played, simulated = np.median(turns, axis=0)
+    errors = 100 * (turns[:, 1] / turns[:, 0] - 1)
+    cells = [f"{real:.2f}", f"{predicted:.2f}", f"{np.median(errors):+.1f} % ({errors.min():+.0f} to {errors.max():+.0f})"]
+    if ranks > 1:
+        cells += [f"{played:.2f}", f"{simulated:.2f}", f"{100 * np.median(turns[:, 3] / turns[:, 2] - 1):+.0f} %"]
+    else:
+        cells += [""] * 3
+    return "| " + " | ".join([*case, str(ranks), str(clients), *cells]) + " |"
 
 
 def main(build, turns):
-    player, real, calibrated, links, merges = {}, {}, {}, [], {}
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Workplace(build, folder)
         for turn in range(turns):
             print(f"turn {turn + 1} of {turns}", file=sys.stderr)
-            links.append(json.loads(mpirun(2, build / "bench/smpi/link_bench")))
+            link = json.loads(mpirun(2, build / "bench/smpi/link_bench"))
             for case in CASES:
-                calibrated.setdefault((case, 1), []).append(place.run(1, *case, CALIBRATION))
-                calibrated.setdefault((case, 2), []).append(place.run_pair(*case, CALIBRATION))
-                merge = rounds_of(mpirun(2, build / "bench/smpi/round_player", "--network", case[0], "--client-seconds", 0, "--clients", 2))
-                merges.setdefault(case, []).extend(played["merge"] for played in merge)
                 for ranks, clients in SIZES:
-                    real.setdefault((case, ranks, clients), []).append(place.run(ranks, *case, clients))
-                    arguments = player_arguments(*case, clients, shortest(calibrated[case, ranks]))
-                    player.setdefault((case, ranks, clients), []).extend(
-                        rounds_of(mpirun(ranks, build / "bench/smpi/round_player", *arguments))[1:])
-    latency, bandwidth, add = (pick(link[key] for link in links)
-                               for key, pick in (("latency", min), ("bandwidth", max), ("add_seconds", min)))
-    print(f"link: {1e6 * latency:.2f} us, {bandwidth / 1e9:.1f} GB/s; additions: {1e-9 / add:.1f} GB/s\n")
-    print("| network | method | ranks | clients | round, ms: real | predicted | error | sum, ms: player | predicted | error |")
+                    found.setdefault((case, ranks, clients), []).append(compare(place, build, case, ranks, clients, link))
+    print(f"link: {1e6 * link['latency']:.2f} us, {link['bandwidth'] / 1e9:.1f} GB/s; additions: {1e-9 / link['add_seconds']:.1f} GB/s\n")
+    print("| network | method | ranks | clients | round, ms: real | predicted | error (turns) | sum, ms: player | predicted | error |")
     print("|---" * 10 + "|")
-    for (case, ranks, clients), found in real.items():
-        arguments = [*player_arguments(*case, clients, shortest(calibrated[case, ranks])), "--add-seconds", add, "--merge-seconds",
-                     min(merges[case])]
-        predicted = simulate(build / "bench/smpi/round_player_smpi", one_node(bandwidth, latency), 1, ranks, arguments, model=EXACT)[-1]
-        measured, played = seconds_of(shortest(found)), player[case, ranks, clients]
-        total, sums = sum(predicted[part] for part in PARTS), min(p["sum"] for p in played)
-        cells = [f"{1e3 * measured:.2f}", f"{1e3 * total:.2f}", f"{100 * (total / measured - 1):+.1f} %"]
-        cells += [f"{1e3 * sums:.2f}", f"{1e3 * predicted['sum']:.2f}", f"{100 * (predicted['sum'] / sums - 1):+.0f} %"] if ranks > 1 else [""] * 3
-        print("| " + " | ".join([*case, str(ranks), str(clients), *cells]) + " |", flush=True)
+    for (case, ranks, clients), of_turns in found.items():
+        print(row(case, ranks, clients, of_turns))
 
 
 if __name__ == "__main__":

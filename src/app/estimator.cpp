@@ -14,6 +14,8 @@
 #include "data/fingerprint.hpp"
 #include "estimate/process_memory.hpp"
 #include "io/manifest.hpp"
+#include "io/mask_comparison.hpp"
+#include "io/result_file.hpp"
 #include "io/run_folder.hpp"
 #include "io/run_writer.hpp"
 
@@ -83,6 +85,16 @@ constexpr int kMostRehearsed = 200;  // rounds in which kinds of turns are looke
 constexpr std::size_t kMostKinds = 6;
 constexpr double kKindSeconds = 0.3;  // of timing each of them
 constexpr int kMostTimed = 64;        // clients side by side on a device
+
+/// Of masks that result.h5 compares.
+std::size_t compared_bytes(const Experiment& experiment, const Course& course) {
+  const std::size_t clients = experiment.partition.clients();
+  if (!experiment.config.output.masks || clients > kMostCompared) return 0;
+  std::size_t different = 1;  // those that all have
+  for (std::size_t k = 0; k < clients; ++k)
+    if (const MaskPtr& mask = course.state(k).mask; mask && !mask->is_common()) ++different;
+  return MaskComparison::bytes(experiment.network.layout(), clients, different);
+}
 
 }  // namespace
 
@@ -242,7 +254,8 @@ double Estimator::concluding_flops() const {
 }
 
 /// The rank that keeps most: the calibration's memory, with the states of all its clients in place
-/// of those that were timed. The root's records come on top, twice while result.h5 is written.
+/// of those that were timed. On top comes what the root writes down at the end: the records, twice,
+/// or the records and the masks that it compares.
 void Estimator::add_memory(MethodForecast& forecast, const MethodCost& cost, const Course& course,
                            const std::vector<int>& rank_of, std::size_t records) const {
   std::vector<std::size_t> states(static_cast<std::size_t>(ranks_.count), 0);
@@ -253,10 +266,12 @@ void Estimator::add_memory(MethodForecast& forecast, const MethodCost& cost, con
   const bool spills = most > ClientStore::room_for_states(limit);
   forecast.state_bytes = spills ? limit : most;
   forecast.spill_bytes = spills ? most : 0;
-  const std::size_t tensors = experiment_.network.layout().tensors().size();
+  const ParameterLayout& layout = experiment_.network.layout();
+  const std::size_t recorded =
+      records * (sizeof(ClientRecord) + layout.tensors().size() * sizeof(float));
+  forecast.root_bytes = recorded + std::max(recorded, compared_bytes(experiment_, course));
   forecast.rank_bytes = cost.resident_bytes - std::min(cost.resident_bytes, cost.state_bytes) +
-                        forecast.state_bytes +
-                        2 * records * (sizeof(ClientRecord) + tensors * sizeof(float));
+                        forecast.state_bytes + forecast.root_bytes;
 }
 
 }  // namespace fedselect

@@ -29,12 +29,12 @@ double at(const PhaseSeconds& seconds, Phase phase) {
   return seconds[static_cast<std::size_t>(phase)];
 }
 
-/// Over the samples, of what `pick` takes of each.
+/// Over the samples, of what `pick` takes of each. Not the median: a run has slow rounds too.
 template <class Pick>
-double median_of(const std::vector<Sample>& samples, const Pick& pick) {
-  std::vector<double> values;
-  for (const Sample& sample : samples) values.push_back(pick(sample));
-  return median(std::move(values));
+double mean_of(const std::vector<Sample>& samples, const Pick& pick) {
+  double sum = 0;
+  for (const Sample& sample : samples) sum += pick(sample);
+  return sum / static_cast<double>(samples.size());
 }
 
 Sample run_round(int round, Simulation& simulation, RunWriter& writer, Communicator& comm) {
@@ -144,8 +144,8 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
     tested += turn.tested_later;
     const double test_flops = flops_of(tested, network);
     std::vector<double> mine{
-        median_of(samples, [](const Sample& s) { return at(s.alone, Phase::train); }) / clients,
-        median_of(samples,
+        mean_of(samples, [](const Sample& s) { return at(s.alone, Phase::train); }) / clients,
+        mean_of(samples,
                   [](const Sample& s) {
                     return at(s.alone, Phase::select) + at(s.alone, Phase::store) +
                            at(s.alone, Phase::aggregate) + at(s.alone, Phase::other) +
@@ -153,14 +153,14 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
                            at(s.together, Phase::other);
                   }) /
             clients,
-        median_of(samples,
+        mean_of(samples,
                   [](const Sample& s) {
                     return at(s.alone, Phase::evaluate) + at(s.together, Phase::evaluate);
                   }) /
             clients,
-        median_of(samples, [](const Sample& s) { return at(s.together, Phase::aggregate); })};
+        mean_of(samples, [](const Sample& s) { return at(s.together, Phase::aggregate); })};
     talking.push_back(least_of_ranks(
-        median_of(samples, [](const Sample& s) { return at(s.together, Phase::communicate); }),
+        mean_of(samples, [](const Sample& s) { return at(s.together, Phase::communicate); }),
         comm));
     take_mean(mine, comm);
     cost.turns.push_back({.flops_per_sample = flops / samples_each,
@@ -169,7 +169,7 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
                           .own = mine[1]});
     if (test_flops > 0) testing.push_back(mine[2] / test_flops);
     merging.push_back(mine[3]);
-    writing.push_back(median_of(samples, [](const Sample& s) { return s.writing; }));
+    writing.push_back(mean_of(samples, [](const Sample& s) { return s.writing; }));
   }
   if (!testing.empty()) cost.testing = median(std::move(testing));
   cost.merging = median(std::move(merging));

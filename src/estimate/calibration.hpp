@@ -21,7 +21,7 @@ struct TurnCost {
   double own = 0;               ///< seconds a client beside training and testing
 };
 
-/// What a method costs on this machine, by a few rounds of it: seconds are medians.
+/// What a method costs on this machine, by a few rounds of it: seconds are means.
 struct MethodCost {
   std::vector<TurnCost> turns;
   double testing = 0;              ///< seconds a flop

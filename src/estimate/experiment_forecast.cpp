@@ -51,6 +51,7 @@ Json to_json(const MethodForecast& method, const ExperimentForecast& experiment)
             {"seconds", method.seconds()},
             {"finish_seconds", method.finish_seconds},
             {"rank_bytes", method.rank_bytes},
+            {"root_bytes", method.root_bytes},
             {"state_bytes", method.state_bytes},
             {"spill_bytes", method.spill_bytes},
             {"device_bytes", method.device_bytes},
@@ -76,7 +77,9 @@ std::size_t ExperimentForecast::rank_bytes() const {
 }
 
 std::size_t ExperimentForecast::node_bytes() const {
-  return fedselect::node_bytes(rank_bytes(), shared_bytes, ranks.on_node);
+  return largest(methods, [&](const MethodForecast& method) {
+    return fedselect::node_bytes(method, shared_bytes, ranks.on_node);
+  });
 }
 
 std::size_t ExperimentForecast::spill_bytes() const {

@@ -100,9 +100,10 @@ double RoundClock::seconds_of_tests(double flops) const {
   return cost_.testing * flops / ranks_.count;
 }
 
-std::size_t node_bytes(std::size_t rank_bytes, std::size_t shared_bytes, int ranks_on_node) {
-  return shared_bytes + static_cast<std::size_t>(ranks_on_node) *
-                            (rank_bytes - std::min(rank_bytes, shared_bytes));
+std::size_t node_bytes(const MethodForecast& method, std::size_t shared_bytes, int ranks_on_node) {
+  const std::size_t once = shared_bytes + method.root_bytes;
+  return once + static_cast<std::size_t>(ranks_on_node) *
+                    (method.rank_bytes - std::min(method.rank_bytes, once));
 }
 
 }  // namespace fedselect

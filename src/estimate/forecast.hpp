@@ -38,7 +38,8 @@ struct MethodForecast {
   double finish_seconds = 0;     ///< after the last round
   std::size_t state_bytes = 0;   ///< of clients, on the rank that has most, in memory
   std::size_t spill_bytes = 0;   ///< and in its file, at most
-  std::size_t rank_bytes = 0;    ///< resident on that rank, shared memory among it
+  std::size_t rank_bytes = 0;    ///< resident if that rank is the root, shared memory among it
+  std::size_t root_bytes = 0;    ///< of that, what only the root has
   std::size_t device_bytes = 0;  ///< of a GPU, the data set among it; 0: none
   FileSizes files;
 
@@ -90,7 +91,8 @@ class RoundClock {
   std::vector<int> rank_of_;
 };
 
-/// Of memory in bytes that ranks of a node need: what they share once, the rest each.
-std::size_t node_bytes(std::size_t rank_bytes, std::size_t shared_bytes, int ranks_on_node);
+/// Memory in bytes that ranks of the root's node need: what they share and what only the root has
+/// once, the rest each.
+std::size_t node_bytes(const MethodForecast& method, std::size_t shared_bytes, int ranks_on_node);
 
 }  // namespace fedselect

@@ -51,8 +51,13 @@ TEST(FileSizes, CheckpointHoldsTheStates) {
 }
 
 TEST(Forecast, NodeHoldsSharedMemoryOnce) {
-  EXPECT_EQ(node_bytes(100, 30, 1), 100U);
-  EXPECT_EQ(node_bytes(100, 30, 4), 30U + 4 * 70U);
+  MethodForecast method;
+  method.rank_bytes = 100;
+  EXPECT_EQ(node_bytes(method, 30, 1), 100U);
+  EXPECT_EQ(node_bytes(method, 30, 4), 30U + 4 * 70U);
+  method.root_bytes = 20;
+  EXPECT_EQ(node_bytes(method, 30, 1), 100U);
+  EXPECT_EQ(node_bytes(method, 30, 4), 30U + 20U + 4 * 50U);
 }
 
 TEST(Calibration, KindsOfTurns) {
