@@ -1,9 +1,12 @@
-// population_bench [SCRATCH]: memory and round time of large populations. First every client takes
+// population_bench [SCRATCH [HIDDEN]]: memory and round time of large populations (only of the
+// network with so many hidden units). First every client takes
 // part in one round, in which it trains for one pass and grows a mask of 5 %; a checkpoint of that
 // is the start of the measurement: rounds of 1,000 clients train, select and aggregate, and a
-// checkpoint is written. Each part of each case runs in a process of its own.
+// checkpoint is written. Each part of each case runs in a process of its own; of the first one, the
+// most memory that it ever took is told beside what is fixed.
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -19,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "fed/methods.hpp"
 #include "fed/simulation.hpp"
 #include "io/checkpoint.hpp"
@@ -165,7 +170,7 @@ void train_everyone(const Case& chosen, const std::string& scratch,
 }
 
 void measure(const Case& chosen, const std::string& scratch,
-             const std::filesystem::path& checkpoint) {
+             const std::filesystem::path& checkpoint, double round_of_all) {
   Population population(chosen, kCohort, kPasses, scratch);
   Simulation& simulation = population.simulation();
   const double fixed = resident_mib();
@@ -189,49 +194,54 @@ void measure(const Case& chosen, const std::string& scratch,
   const double parameters = population.parameters();
   const CheckpointCost cost = write_one(checkpoint, simulation, population.comm());
   fmt::print(
-      "| {} | {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.3f} | {:.3f} | {:.3f} | {:.0f} "
-      "| "
-      "{:.2f} |\n",
+      "| {} | {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.3f} | {:.3f} | {:.3f} "
+      "| {:.0f} | {:.2f} |\n",
       chosen.clients, parameters, parameters * (1 / 8.0 + 4 * kPersonal), sizes.in_memory,
-      sizes.in_file, fixed, peak - fixed, seconds[kRounds / 2], cpu_seconds[kRounds / 2], store,
-      cost.mib, cost.seconds);
+      sizes.in_file, fixed, round_of_all - fixed, peak - fixed, seconds[kRounds / 2],
+      cpu_seconds[kRounds / 2], store, cost.mib, cost.seconds);
   std::fflush(stdout);
 }
 
-/// Whether `action` succeeds in a process of its own.
-bool run_apart(const std::function<void()>& action) {
-  if (fork() == 0) {
+/// Does it in a process of its own. Returns the most memory that it took, MiB; throws if it failed.
+double run_apart(const std::function<void()>& action) {
+  const pid_t child = fork();
+  if (child == 0) {
     action();
     _exit(0);
   }
   int status = 0;
-  wait(&status);
-  return status == 0;
+  rusage usage{};
+  wait4(child, &status, 0, &usage);
+  if (status != 0) throw SystemError("a part of the benchmark failed");
+  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 }  // namespace
 }  // namespace fedselect
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   using fedselect::Case;
   std::puts(
       "| clients | parameters | d/8 + 4 a personal value | bytes of a state in memory | in the "
       "file "
-      "| fixed MiB | MiB beside them | seconds a round | of the processor | of them store | MiB of "
+      "| fixed MiB | MiB beside them, round of all | of 1,000 | seconds a round | of the processor "
+      "| of them store | MiB of "
       "a checkpoint | its "
       "seconds |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|");
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|");
   std::fflush(stdout);
   const std::string scratch = argc > 1 ? argv[1] : "";
   namespace fs = std::filesystem;
   const fs::path checkpoint = (scratch.empty() ? fs::temp_directory_path() : fs::path(scratch)) /
                               fmt::format("population-{}.h5", getpid());
-  bool is_well = true;
   for (const Case& chosen :
-       {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}})
-    is_well = is_well &&
-              fedselect::run_apart([&] { train_everyone(chosen, scratch, checkpoint); }) &&
-              fedselect::run_apart([&] { measure(chosen, scratch, checkpoint); });
+       {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}}) {
+    if (argc > 2 && std::to_string(chosen.hidden) != argv[2]) continue;
+    const double most = fedselect::run_apart([&] { train_everyone(chosen, scratch, checkpoint); });
+    fedselect::run_apart([&] { measure(chosen, scratch, checkpoint, most); });
+  }
   fs::remove(checkpoint);
-  return is_well ? 0 : 1;
+} catch (const std::exception& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 1;
 }

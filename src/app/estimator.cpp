@@ -223,10 +223,11 @@ MethodForecast Estimator::forecast(std::size_t index) {
                   .ranks = static_cast<std::size_t>(ranks_.count),
                   .records = records,
                   .samples = total(partition.train) + total(partition.test),
+                  .mask_bits = course.mask_bits(),
                   .server_arrays = 1 + static_cast<std::size_t>(method.algorithm->server_vectors()),
                   .output = config.output,
                   .cross = config.evaluate.cross},
-                 course.mean_density(), states);
+                 states);
   forecast.finish_seconds =
       measured.cost.finishing * std::max(1.0, static_cast<double>(forecast.files.result) /
                                                   static_cast<double>(measured.cost.result_bytes)) +

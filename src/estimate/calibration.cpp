@@ -146,17 +146,17 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
     std::vector<double> mine{
         mean_of(samples, [](const Sample& s) { return at(s.alone, Phase::train); }) / clients,
         mean_of(samples,
-                  [](const Sample& s) {
-                    return at(s.alone, Phase::select) + at(s.alone, Phase::store) +
-                           at(s.alone, Phase::aggregate) + at(s.alone, Phase::other) +
-                           at(s.together, Phase::select) + at(s.together, Phase::store) +
-                           at(s.together, Phase::other);
-                  }) /
+                [](const Sample& s) {
+                  return at(s.alone, Phase::select) + at(s.alone, Phase::store) +
+                         at(s.alone, Phase::aggregate) + at(s.alone, Phase::other) +
+                         at(s.together, Phase::select) + at(s.together, Phase::store) +
+                         at(s.together, Phase::other);
+                }) /
             clients,
         mean_of(samples,
-                  [](const Sample& s) {
-                    return at(s.alone, Phase::evaluate) + at(s.together, Phase::evaluate);
-                  }) /
+                [](const Sample& s) {
+                  return at(s.alone, Phase::evaluate) + at(s.together, Phase::evaluate);
+                }) /
             clients,
         mean_of(samples, [](const Sample& s) { return at(s.together, Phase::aggregate); })};
     talking.push_back(least_of_ranks(

@@ -26,6 +26,12 @@ std::size_t personal_of(const ClientState& state, const Tensor& tensor) {
   return count_bits(state.mask->words().data() + tensor.range.begin / kWordBits, tensor.size());
 }
 
+/// Bits a parameter that a random mask of this density needs.
+double entropy(double density) {
+  if (density <= 0 || density >= 1) return 0;
+  return -density * std::log2(density) - (1 - density) * std::log2(1 - density);
+}
+
 /// What a client's next turn depends on: how much of each tensor is personal, and what it keeps.
 std::vector<std::size_t> amounts(const ClientState& state, const ParameterLayout& layout) {
   std::vector<std::size_t> amounts{state.personal.size(), state.scalars.size()};
@@ -61,18 +67,17 @@ std::size_t Course::find_or_add(ClientState state) {
   return at->second;
 }
 
-std::vector<double> Course::mean_density() const {
+double Course::mask_bits() const {
   std::vector<double> clients(states_.size(), 0);  // with each state
   for (const std::size_t number : state_of_) ++clients[number];
-  std::vector<double> density;
-  for (const Tensor& tensor : layout_.tensors()) {
-    double personal = 0;
-    for (std::size_t s = 0; s < states_.size(); ++s)
-      personal += clients[s] * static_cast<double>(personal_of(states_[s], tensor));
-    density.push_back(
-        personal / static_cast<double>(state_of_.size() * std::max<std::size_t>(1, tensor.size())));
-  }
-  return density;
+  double bits = 0;
+  for (std::size_t s = 0; s < states_.size(); ++s)
+    for (const Tensor& tensor : layout_.tensors()) {
+      const auto size = static_cast<double>(tensor.size());
+      bits += clients[s] * size *
+              entropy(static_cast<double>(personal_of(states_[s], tensor)) / std::max(1.0, size));
+    }
+  return bits;
 }
 
 CourseRound Course::next() {

@@ -52,8 +52,8 @@ class Course {
 
   /// State of a client; empty if it never took part.
   const ClientState& state(std::size_t client) const { return states_[state_of_[client]]; }
-  /// Personal fraction of each tensor, mean over all clients.
-  std::vector<double> mean_density() const;
+  /// Bits that the masks of all clients need if each is random in each tensor: Shannon's entropy.
+  double mask_bits() const;
   /// The most bytes of memory that each client's state took in a round.
   const std::vector<std::size_t>& most_bytes() const { return most_bytes_; }
 

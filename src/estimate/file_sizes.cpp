@@ -27,19 +27,16 @@ constexpr double kMetricsRow = 90;  ///< of metrics.csv
 /// A client's rows in a checkpoint: numbers of seven columns.
 constexpr double kClientBytes = 53;
 
-double result_size(const RunShape& shape, std::span<const double> densities) {
+double result_size(const RunShape& shape) {
   const ParameterLayout& layout = *shape.layout;
   const auto values = static_cast<double>(layout.size() + layout.statistic_size());
   const auto clients = static_cast<double>(shape.clients);
   const auto tensors = static_cast<double>(layout.tensors().size());
-  double mask_bits = 0;
-  for (std::size_t t = 0; t < densities.size(); ++t)
-    mask_bits += entropy(densities[t]) * static_cast<double>(layout.tensors()[t].size());
   double bytes = kHeader + kFloat * values + kRecordBytes * static_cast<double>(shape.records) +
                  kIndexBytes * static_cast<double>(shape.samples) +
                  kTimingBytes * static_cast<double>(shape.rounds * shape.ranks);
-  const bool compares = shape.output.masks && shape.clients <= kMostCompared && mask_bits > 0;
-  if (shape.output.masks) bytes += clients * mask_bits / kByteBits;
+  const bool compares = shape.output.masks && shape.clients <= kMostCompared && shape.mask_bits > 0;
+  if (shape.output.masks) bytes += shape.mask_bits / kByteBits;
   if (compares) bytes += clients * clients * tensors * kPairBytes;
   if (shape.output.client_models) bytes += kModelShare * clients * kFloat * values;
   if (shape.cross) bytes += clients * clients * kFloat / 2;
@@ -66,14 +63,8 @@ std::int64_t FileSizes::while_it_runs() const {
   return journal + kCheckpoints * checkpoint;
 }
 
-double entropy(double density) {
-  if (density <= 0 || density >= 1) return 0;
-  return -density * std::log2(density) - (1 - density) * std::log2(1 - density);
-}
-
-FileSizes file_sizes(const RunShape& shape, std::span<const double> densities,
-                     std::span<const ClientState* const> states) {
-  FileSizes sizes{.result = std::llround(result_size(shape, densities)),
+FileSizes file_sizes(const RunShape& shape, std::span<const ClientState* const> states) {
+  FileSizes sizes{.result = std::llround(result_size(shape)),
                   .checkpoint = std::llround(checkpoint_size(shape, states))};
   const std::size_t tensors = shape.layout->tensors().size();
   sizes.journal = static_cast<std::int64_t>(

@@ -19,6 +19,7 @@ struct RunShape {
   std::size_t ranks = 0;
   std::size_t records = 0;        ///< clients' records of all rounds
   std::size_t samples = 0;        ///< training and test samples of all clients
+  double mask_bits = 0;           ///< that the clients' final masks need when they are compressed
   std::size_t server_arrays = 0;  ///< whole vectors that the server keeps, the model among them
   OutputConfig output;
   bool cross = false;
@@ -35,12 +36,7 @@ struct FileSizes {
   std::int64_t while_it_runs() const;
 };
 
-/// Bits that a random mask of this density needs, per parameter: Shannon's entropy.
-double entropy(double density);
-
-/// `densities`: of the clients' final masks, mean a tensor over the clients; `states`: of all
-/// clients, after the last round.
-FileSizes file_sizes(const RunShape& shape, std::span<const double> densities,
-                     std::span<const ClientState* const> states);
+/// `states`: of all clients, after the last round.
+FileSizes file_sizes(const RunShape& shape, std::span<const ClientState* const> states);
 
 }  // namespace fedselect

@@ -66,7 +66,8 @@ Turn Rehearsal::play(int round, ClientState& state) {
   const auto clients = static_cast<int>(partition_.clients());
   if (round != std::exchange(round_, round)) tested_round_ = simulation_.tested_round();
   simulation_.restore_tested(tested_round_, std::vector<double>(partition_.clients(), 0));
-  for (int client = 0; client < clients; ++client) simulation_.store().state(client) = state;
+  for (int client = 0; client < clients; ++client)
+    simulation_.store().state(client) = ClientState(state);  // not into a longer one's memory
   const PhaseWork before = ops_.work();
   simulation_.train_cohort(round, [] { return false; });
   const PhaseWork trained = ops_.work();
@@ -81,9 +82,6 @@ Turn Rehearsal::play(int round, ClientState& state) {
     work->backward /= clients;
   }
   turn.record = record.clients.front();
-  const auto tensors = simulation_.layout().tensors().size();
-  turn.density.assign(record.density.begin(),
-                      record.density.begin() + static_cast<std::ptrdiff_t>(tensors));
   turn.personal_share = record.personal_share(0, simulation_.layout());
   state = std::as_const(simulation_.store()).state(0);
   turn.most_bytes = std::max(turn.most_bytes, state.bytes());

@@ -13,7 +13,6 @@ namespace fedselect {
 /// What a client does in one round.
 struct Turn {
   ClientRecord record;         ///< as result.h5 would have it, but for losses and accuracies
-  std::vector<float> density;  ///< personal fraction of each tensor after the round
   double personal_share = 0;   ///< of all parameters, likewise
   Work trained;                ///< in the phase "train"
   Work tested;                 ///< in the phase "evaluate", while the cohort trains

@@ -99,6 +99,34 @@ TEST_F(CourseTest, GradLtnKeepsHalfFourTimes) {
   }
 }
 
+/// Two of five take part in a round. Whoever grew a mask in round 3, of a quarter of the 48
+/// weights, keeps 12 values, 2 words of mask (a tensor begins a word) and the 128 padded values
+/// that it grew from; others keep nothing, even if they are played after one that grew.
+TEST_F(CourseTest, OnlyClientsThatGrewAMaskHaveAReference) {
+  setup_.federation.participation = 0.4;
+  const auto algorithm = make("fedselect", network_);
+  Rehearsal rehearsal(setup_, *algorithm, network_, data_, copies_of(partition_, 0, 1, 1000, 1000));
+  Course course(setup_, *algorithm, network_.layout(), partition_, rehearsal);
+  std::vector<bool> grew(kClients, false);
+  for (int t = 0; t < 6; ++t) {
+    const CourseRound round = course.next();
+    if (t == 3)
+      for (const int client : round.clients) grew[static_cast<std::size_t>(client)] = true;
+  }
+  double bits = 0;
+  for (std::size_t k = 0; k < kClients; ++k) {
+    const std::size_t most = course.most_bytes()[k];
+    if (grew[k]) {
+      EXPECT_EQ(most, sizeof(ClientState) + sizeof(std::vector<float>) + sizeof(Mask) + 4 * 12 +
+                          8 * 2 + 4 * 128);
+      bits += 48 * 0.8112781244591328;  // the entropy of a quarter
+    } else {
+      EXPECT_LE(most, sizeof(ClientState) + sizeof(std::vector<float>)) << k;
+    }
+  }
+  EXPECT_NEAR(course.mask_bits(), bits, 1e-9);
+}
+
 TEST_F(CourseTest, EqualsTheRunOfEveryMethod) {
   const ops::ImageShape image{8, 8, 1};
   data_ = testing::random_dataset(150, 60, image, 3);

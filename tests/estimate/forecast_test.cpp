@@ -12,13 +12,6 @@
 namespace fedselect {
 namespace {
 
-TEST(FileSizes, EntropyOfAMask) {
-  EXPECT_EQ(entropy(0), 0);
-  EXPECT_EQ(entropy(1), 0);
-  EXPECT_DOUBLE_EQ(entropy(0.5), 1);
-  EXPECT_NEAR(entropy(0.25), 0.8112781244591328, 1e-15);
-}
-
 TEST(FileSizes, JournalIsAsLongAsForetold) {
   const auto path =
       std::filesystem::temp_directory_path() / ("fedselect-journal-" + std::to_string(getpid()));
@@ -42,8 +35,7 @@ TEST(FileSizes, CheckpointHoldsTheStates) {
                           .vectors = {std::vector<float>(layout.padded_size())}};
   const ClientState nothing;
   const auto size = [&](std::vector<const ClientState*> states) {
-    return file_sizes({.layout = &layout, .rounds = 1, .server_arrays = 1, .output = {}}, {},
-                      states)
+    return file_sizes({.layout = &layout, .rounds = 1, .server_arrays = 1, .output = {}}, states)
         .checkpoint;
   };
   // 1024 padded values: 128 bytes of mask, 4096 of a vector; numbers of 53 bytes.
