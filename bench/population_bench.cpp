@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/heap.hpp"
 #include "fed/methods.hpp"
 #include "fed/simulation.hpp"
 #include "io/checkpoint.hpp"
@@ -221,6 +222,7 @@ double run_apart(const std::function<void()>& action) {
 
 int main(int argc, char** argv) try {
   using fedselect::Case;
+  fedselect::return_long_arrays();
   std::puts(
       "| clients | parameters | d/8 + 4 a personal value | bytes of a state in memory | in the "
       "file "

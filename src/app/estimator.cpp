@@ -11,6 +11,7 @@
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
 #include "app/passing_folder.hpp"
+#include "base/heap.hpp"
 #include "data/fingerprint.hpp"
 #include "estimate/process_memory.hpp"
 #include "io/manifest.hpp"

@@ -11,6 +11,11 @@ using Word = std::uint64_t;
 inline constexpr std::size_t kWordBits = 64;
 inline constexpr Word kAllBits = ~Word{0};
 
+inline constexpr std::size_t kByteBits = 8;
+
+/// Bytes that hold n bits.
+constexpr std::size_t bytes_for(std::size_t n) { return (n + kByteBits - 1) / kByteBits; }
+
 /// Words that hold n bits.
 constexpr std::size_t words_for(std::size_t n) { return (n + kWordBits - 1) / kWordBits; }
 

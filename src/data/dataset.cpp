@@ -14,12 +14,12 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "data/resample.hpp"
 
 namespace fedselect {
 
 namespace {
 
-constexpr double kWhite = 255;
 /// Every client's samples are counted by class: more classes than this are a damaged label.
 constexpr std::int32_t kMostClasses = 1 << 16;
 constexpr std::string_view kRightSet = "put a whole data set there, or set data.path to another";

@@ -5,6 +5,8 @@
 
 namespace fedselect {
 
+inline constexpr double kWhite = 255;  ///< the brightest pixel
+
 /// An image of its own: 8 bits a value, [row][column][channel].
 struct Picture {
   int height = 0;

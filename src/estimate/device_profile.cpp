@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bits.hpp"
 #include "io/config.hpp"
 #include "io/config_reader.hpp"
 #include "io/config_text.hpp"
@@ -16,7 +17,6 @@ namespace {
 constexpr const char* kClassTable = "class";
 constexpr double kMega = 1e6;
 constexpr double kGiga = 1e9;
-constexpr double kByteBits = 8;
 constexpr double kSecondsPerHour = 3600;
 
 class ProfileReader {

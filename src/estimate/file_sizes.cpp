@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/bits.hpp"
 #include "io/metrics_csv.hpp"
 #include "io/result_file.hpp"
 #include "io/round_journal.hpp"
@@ -12,7 +13,6 @@ namespace fedselect {
 namespace {
 
 constexpr double kFloat = sizeof(float);
-constexpr double kByteBits = 8;
 
 // What zlib leaves of result.h5's arrays, measured on runs of Fashion-MNIST (docs/estimate.md).
 constexpr double kHeader = 30e3;      ///< names, attributes, config, provenance, small arrays

@@ -4,10 +4,6 @@
 #include <string>
 #include <string_view>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 namespace fedselect {
 
 namespace {
@@ -35,12 +31,6 @@ ProcessMemory measure_memory() {
 void reset_peak() {
   std::ofstream file("/proc/self/clear_refs");
   file << "5";
-}
-
-void release_freed() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
 }
 
 NodeMemory measure_node() {

@@ -16,10 +16,6 @@ ProcessMemory measure_memory();
 /// peak becomes resident. Without effect where the system forbids it.
 void reset_peak();
 
-/// Gives memory that was freed back to the system, so that it counts as resident no more. Without
-/// effect where the C library can't.
-void release_freed();
-
 /// Memory of this node, and what of it could be had now without swapping.
 struct NodeMemory {
   std::size_t total = 0;

@@ -85,6 +85,7 @@ class ClientStore {
   std::uint64_t uses_so_far_ = 0;
   std::size_t bytes_ = 0;
   std::size_t file_bytes_ = 0;
+  std::size_t spilled_ = 0;  ///< bytes whose memory the system has not got back yet
   std::vector<MaskPtr> common_masks_;  ///< that states have
 };
 

@@ -10,7 +10,7 @@ namespace fedselect {
 
 namespace {
 
-constexpr double kNoise = 0.1;
+constexpr double kAlike = 0.1;
 
 void smooth(double& value, double now) { value = value == 0 ? now : (value + now) / 2; }
 
@@ -53,7 +53,7 @@ std::vector<Pace> settle(std::vector<Pace> paces) {
   double loan = 0;
   for (const Pace& pace : paces) loan = std::max(loan, pace.loan);
   for (Pace& pace : paces) {
-    if (pace.training == 0 || std::abs(pace.training - median) <= kNoise * median)
+    if (pace.training == 0 || std::abs(pace.training - median) <= kAlike * median)
       pace.training = median;
     pace.loan = loan;
   }

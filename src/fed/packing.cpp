@@ -4,11 +4,11 @@
 #include <bit>
 #include <cstring>
 
+#include "base/bits.hpp"
+
 namespace fedselect {
 
 namespace {
-
-constexpr std::size_t kByteBits = 8;
 
 /// Appends the first n bits of `from` behind the `at` bits that `to` holds.
 void append_bits(std::vector<Word>& to, std::size_t at, const Word* from, std::size_t n) {
@@ -32,7 +32,7 @@ std::vector<std::uint8_t> pack_mask(const ParameterLayout& layout, std::span<con
     append_bits(packed, at, words.data() + range.begin / kWordBits, range.size);
     at += range.size;
   }
-  std::vector<std::uint8_t> row((layout.size() + kByteBits - 1) / kByteBits);
+  std::vector<std::uint8_t> row(bytes_for(layout.size()));
   std::memcpy(row.data(), packed.data(), row.size());
   return row;
 }

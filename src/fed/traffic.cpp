@@ -1,11 +1,12 @@
 #include "fed/traffic.hpp"
 
+#include "base/bits.hpp"
+
 namespace fedselect {
 
 namespace {
 
 constexpr std::int64_t kBytesPerValue = 4;
-constexpr std::int64_t kByteBits = 8;
 
 std::int64_t parameters(const ParameterLayout& layout) {
   return static_cast<std::int64_t>(layout.size());
@@ -31,7 +32,7 @@ std::int64_t bytes_from_client(const ParameterLayout& layout, const Algorithm& a
   const auto message = static_cast<std::int64_t>(belongings.message);
   return kBytesPerValue *
              (values(layout) - personal + belongings.contributions * parameters(layout) + message) +
-         (sends_mask ? (parameters(layout) + kByteBits - 1) / kByteBits : 0);
+         (sends_mask ? static_cast<std::int64_t>(bytes_for(layout.size())) : 0);
 }
 
 std::int64_t bytes_of_model(const ParameterLayout& layout) {

@@ -3,14 +3,14 @@
 #include <array>
 #include <bit>
 
+#include "base/bits.hpp"
+
 namespace fedselect::hdf5 {
 
 namespace {
 
 using Form = Placement::Form;
 using Kind = ValueType::Kind;
-
-constexpr std::size_t kByteBits = 8;
 
 /// The next multiple of 8: old messages are padded to it.
 std::size_t padded(std::size_t size) { return (size + 7) / 8 * 8; }

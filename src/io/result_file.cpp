@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/bits.hpp"
 #include "base/error.hpp"
 #include "files/hdf5.hpp"
 #include "io/mask_comparison.hpp"
@@ -23,7 +24,6 @@ using hdf5::RowWriter;
 using hdf5::Storage;
 
 constexpr std::int64_t kVersion = 1;
-constexpr std::size_t kByteBits = 8;
 
 /// A data set (R, N) from one member of the client records; `missing` where a round has no record
 /// of a client.
@@ -229,7 +229,7 @@ void ResultFile::write_provenance(const std::string& manifest) {
 }
 
 void ResultFile::begin_masks(const ParameterLayout& layout, std::size_t clients) {
-  const std::size_t bytes = (layout.size() + kByteBits - 1) / kByteBits;
+  const std::size_t bytes = bytes_for(layout.size());
   parts_->rows = RowWriter::of<std::uint8_t>(parts_->file, "/masks/bits", {clients, bytes});
   parts_->zero_row.assign(bytes, std::byte{0});
   if (clients <= kMostCompared) parts_->comparison.emplace(layout, clients);

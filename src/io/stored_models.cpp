@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/bits.hpp"
 #include "base/error.hpp"
 #include "files/hdf5_reader.hpp"
 #include "io/run_folder.hpp"
@@ -20,7 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kVersion = 1;
-constexpr std::size_t kByteBits = 8;
 constexpr std::string_view kRunningMean = "running_mean";
 constexpr const char* kClientModels = "/client_models/values";
 constexpr const char* kMasks = "/masks/bits";
@@ -144,7 +144,7 @@ std::vector<StoredTensor> kept_global_model(const fs::path& run, int rounds) {
 
 std::vector<StoredTensor> StoredModels::mask(std::int64_t client) const {
   parts_->require_kept(kMasks, "masks", "output.masks");
-  const std::size_t bytes = (parts_->parameter_count + kByteBits - 1) / kByteBits;
+  const std::size_t bytes = bytes_for(parts_->parameter_count);
   const auto row = parts_->read_row<std::uint8_t>(kMasks, client, bytes);
   std::vector<StoredTensor> tensors;
   std::size_t at = 0;

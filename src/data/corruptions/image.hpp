@@ -9,7 +9,6 @@
 
 namespace fedselect::corruptions {
 
-inline constexpr double kWhite = 255;  ///< the brightest pixel
 inline constexpr std::size_t kColours = 3;
 
 /// A parameter's values for severities 1 to 5.
