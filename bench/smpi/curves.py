@@ -74,27 +74,20 @@ def errors(coefficients, rows):
     return [round_seconds(model(coefficients, row, row["ranks"])) / round_seconds(row) - 1 for row in rows]
 
 
-def with_busiest(row, simulated):
-    """A modelled row with the busiest rank of simulations of another network, where there are such: who is lent is the same."""
-    same = [other for other in simulated if (other["scaling"], other["ranks"]) == (row["scaling"], row["ranks"])]
-    if same:
-        row["wait"] = row["train"] * (min((other["train"] + other["wait"]) / ideal_seconds(other) for other in same) - 1)
-    return {**row, "by": "model"}
-
-
 def complement(rows):
     """Prints how well the model fits; returns its rounds at sizes that were not simulated."""
-    print_header("platform", "simulated rounds", "largest error", "of the largest if fitted to the smaller ones")
+    print_header("platform", "simulated rounds", "largest error", *(f"of the largest if fitted to the smaller ones: {s}" for s in COHORTS))
     added = []
     for (platform,), ours in group(rows, "platform").items():
         most = max(row["ranks"] for row in ours)
         fitted = fit(ours)
         fewer = fit([row for row in ours if row["ranks"] < most])
-        print_row(platform, len(ours), *(f"{100 * max(map(abs, found)):.1f} %" for found in (
-            errors(fitted, ours), errors(fewer, [row for row in ours if row["ranks"] == most]))))
+        largest = group([row for row in ours if row["ranks"] == most], "scaling")
+        found = [errors(fitted, ours), *(errors(fewer, largest[scaling,]) for scaling in COHORTS)]
+        print_row(platform, len(ours), *(f"{100 * max(map(abs, e)):.1f} %" for e in found))
         for alike in group(ours, "scaling", "network").values():
             known = {row["ranks"] for row in alike}
-            added += [with_busiest(model(fitted, alike[-1], ranks), rows) for ranks in SIZES if ranks not in known]
+            added += [{**model(fitted, alike[-1], ranks), "by": "model"} for ranks in SIZES if ranks not in known]
     print()
     return added
 
