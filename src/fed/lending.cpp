@@ -13,6 +13,16 @@ namespace fedselect {
 namespace {
 
 constexpr double kTolerance = 0.05;
+constexpr int kNobody = -1;
+
+/// A client goes from one rank to another, and perhaps one comes back.
+struct Step {
+  int there = kNobody;
+  int back = kNobody;
+  double seconds = std::numeric_limits<double>::infinity();  ///< until both ranks are done then
+
+  int loans() const { return back == kNobody ? 1 : 2; }
+};
 
 /// What each rank has to do, in seconds, and whom it would train. Ranks of equal pace, nearly all
 /// after settle(), stand in order, so that a move costs no look at every rank.
@@ -58,9 +68,16 @@ class Loads {
   }
   double of(int rank) const { return of_[static_cast<std::size_t>(rank)]; }
   const std::vector<int>& on(int rank) const { return on_[static_cast<std::size_t>(rank)]; }
-  /// Seconds until both ranks are done if `client` moves from one to the other.
-  double after_move(int client, int from, int to) const {
-    return std::max(of(from) - seconds(client, from), of(to) + seconds(client, to));
+  Step best_move(int from, int to) const {
+    Step best;
+    for (const int there : on(from)) take_better(best, {there}, from, to);
+    return best;
+  }
+  Step best_exchange(int from, int to) const {
+    Step best;
+    for (const int there : on(from))
+      for (const int back : on(to)) take_better(best, {there, back}, from, to);
+    return best;
   }
   void move(int client, int from, int to) {
     std::erase(on_[static_cast<std::size_t>(from)], client);
@@ -75,6 +92,14 @@ class Loads {
   double pace(int rank) const { return paces_[static_cast<std::size_t>(rank)].training; }
   double seconds(int client, int rank) const {
     return work_[static_cast<std::size_t>(client)] * pace(rank);
+  }
+  void take_better(Step& best, Step step, int from, int to) const {
+    const auto leaves = [&](int rank, int goes, int comes) {
+      return of(rank) - (goes == kNobody ? 0 : seconds(goes, rank)) +
+             (comes == kNobody ? 0 : seconds(comes, rank));
+    };
+    step.seconds = std::max(leaves(from, step.there, step.back), leaves(to, step.back, step.there));
+    if (step.seconds < best.seconds) best = step;
   }
   void add(int rank, double seconds) {
     auto& loads = by_pace_[pace(rank)];
@@ -100,14 +125,18 @@ std::vector<Loan> choose_loans(std::span<const int> clients, std::span<const dou
   for (int from = loads.busiest(); loads.of(from) > enough; from = loads.busiest()) {
     const int to = loads.soonest(from);
     if (to == from) break;
-    const auto& candidates = loads.on(from);
-    const auto best = std::min_element(candidates.begin(), candidates.end(), [&](int a, int b) {
-      return loads.after_move(a, from, to) < loads.after_move(b, from, to);
-    });
-    const double saved = loads.of(from) - loads.after_move(*best, from, to);
-    if (saved <= paces[static_cast<std::size_t>(from)].loan) break;  // also: one long client
-    rank_of[static_cast<std::size_t>(*best)] = to;
-    loads.move(*best, from, to);
+    const auto pays = [&](const Step& step) {
+      return loads.of(from) - step.seconds >
+             step.loans() * paces[static_cast<std::size_t>(from)].loan;
+    };
+    Step step = loads.best_move(from, to);
+    if (!pays(step)) step = loads.best_exchange(from, to);
+    if (!pays(step)) break;  // also: one long client
+    loads.move(step.there, from, to);
+    rank_of[static_cast<std::size_t>(step.there)] = to;
+    if (step.back == kNobody) continue;
+    loads.move(step.back, to, from);
+    rank_of[static_cast<std::size_t>(step.back)] = from;
   }
   std::vector<Loan> loans;
   for (const int client : clients) {

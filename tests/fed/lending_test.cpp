@@ -48,7 +48,7 @@ TEST(Lending, MovesAsFewAsItTakes) {
 
 /// Cohorts of ten clients a rank out of a hundred, sizes log-normal with sigma 1: the busiest rank
 /// is within 10 % of the mean, unless one client takes longer than that, but for few rounds (one of
-/// 300 at most: lending_bench). Ten clients are expected to be 10 e^(1/2) medians, so a client that
+/// 500 at most: lending_bench). Ten clients are expected to be 10 e^(1/2) medians, so a client that
 /// takes longer is one of 18.1 medians: one of 532.
 TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
   constexpr int kRounds = 20;
@@ -80,6 +80,19 @@ TEST(Lending, KeepsRanksEvenAtUnequalSizes) {
     EXPECT_LE(needlessly, 1) << ranks << " ranks";
     EXPECT_LE(uneven, 5 * kRounds * std::min(1.0, 2 * kLong * 10 * ranks)) << ranks << " ranks";
   }
+}
+
+/// Rank 0 has 7 + 6, rank 1 has 4 + 5. No move helps; 6 for 4 makes both 11, at the price of two.
+TEST(Lending, ExchangesWhereNoMoveHelps) {
+  const std::vector<double> work{7, 6, 4, 5};
+  const std::vector<int> clients{0, 1, 2, 3};
+  const std::vector<int> hosts{0, 0, 1, 1};
+  const auto loans = [&](double seconds) {
+    return choose_loans(clients, work, hosts, settle({{1, seconds}, {1, 0}}));
+  };
+  ASSERT_EQ(loans(0.9).size(), 2);
+  EXPECT_EQ(loads_after(loans(0.9), clients, work, hosts, 2), (std::vector{11.0, 11.0}));
+  EXPECT_TRUE(loans(1.1).empty());
 }
 
 TEST(Lending, ASlowRankGetsLess) {
