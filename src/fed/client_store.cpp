@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/heap.hpp"
-
 namespace fedselect {
 
 std::size_t ClientStore::room_for_states(std::size_t memory) {
@@ -84,17 +82,10 @@ void ClientStore::trim() {
   }
   touched_.clear();
   drop_outdated_uses();
-  const std::size_t before = bytes_;
   while (bytes_ > most_bytes_ && !uses_.empty()) {
     const auto [i, time] = uses_.front();
     if (slots_[i].state && slots_[i].last_use == time) spill(slots_[i]);
     uses_.pop_front();
-  }
-  spilled_ += before - bytes_;
-  constexpr std::size_t kGaps = 16;
-  if (spilled_ > most_bytes_ / kGaps) {
-    release_freed();
-    spilled_ = 0;
   }
 }
 

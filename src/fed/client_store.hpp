@@ -51,6 +51,9 @@ class ClientStore {
   /// Takes in a client that another store gave.
   void take(int client, std::span<const std::byte> bytes);
 
+  /// Clients whose states were asked for since the last trim(): those that are in memory whatever
+  /// the limit.
+  std::size_t touched() const { return touched_.size(); }
   /// Bytes of the states in memory, as of the last trim().
   std::size_t bytes_in_memory() const { return bytes_; }
   /// Bytes of the states in the file.
@@ -85,7 +88,6 @@ class ClientStore {
   std::uint64_t uses_so_far_ = 0;
   std::size_t bytes_ = 0;
   std::size_t file_bytes_ = 0;
-  std::size_t spilled_ = 0;  ///< bytes whose memory the system has not got back yet
   std::vector<MaskPtr> common_masks_;  ///< that states have
 };
 

@@ -135,8 +135,10 @@ void Simulation::begin_round(int t) {
   open_ = OpenRound{.records = {}, .messages = Messages(algorithm_.belongings().message)};
   std::erase_if(reporting_, [&](int client) {
     const bool is_lost = !faults_.reports(client, t);
-    if (is_lost && rank_of_[static_cast<std::size_t>(client)] == comm_.rank())
+    if (is_lost && rank_of_[static_cast<std::size_t>(client)] == comm_.rank()) {
       open_->records.push_back(dropped_record(client));
+      trim_store();
+    }
     return is_lost;
   });
   if (setup_.server.merge == Merge::mean) return server_.begin_round(total_weight(reporting_));
@@ -227,13 +229,17 @@ void Simulation::answer(const Messages& mine) {
 }
 
 void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
-  std::vector<int> proposed;
-  for (const ClientRecord& record : records)
-    if (std::as_const(store_).state(record.client).next_mask) proposed.push_back(record.client);
-  for (const auto ids : cut_into_groups(proposed)) {
-    group_->load(store_, ids, server_.broadcast(), t);
-    group_->adopt_next_masks();
-    group_->save(store_);
+  std::vector<int> clients;
+  for (const ClientRecord& record : records) clients.push_back(record.client);
+  for (const auto ids : cut_into_groups(clients)) {
+    std::vector<int> proposed;
+    for (const int client : ids)
+      if (std::as_const(store_).state(client).next_mask) proposed.push_back(client);
+    if (!proposed.empty()) {
+      group_->load(store_, proposed, server_.broadcast(), t);
+      group_->adopt_next_masks();
+      group_->save(store_);
+    }
     trim_store();
   }
 }
