@@ -7,6 +7,7 @@
 
 #include "base/aligned.hpp"
 #include "base/error.hpp"
+#include "cuda_device.hpp"
 
 namespace fedselect::cuda {
 
@@ -14,7 +15,6 @@ namespace {
 
 constexpr std::size_t kMostConstants = 4096;
 constexpr std::size_t kMostReplays = 256;
-constexpr std::size_t kCublasWorkspace = std::size_t{32} << 20;
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -51,8 +51,8 @@ cublasHandle_t CudaOps::cublas() {
     cublas_ = make_cublas(stream_.get());
     // A workspace of its own, so that cuBLAS allocates nothing while a graph is recorded, and gives
     // the same bits in each run.
-    cublas_workspace_ = make_device_memory(kCublasWorkspace);
-    FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kCublasWorkspace));
+    cublas_workspace_ = make_device_memory(kWorkspace);
+    FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kWorkspace));
   }
   return cublas_.get();
 }

@@ -172,7 +172,7 @@ Simulation::GroupPlan Estimator::plan_groups(const SimulationSetup& setup,
                                  experiment_.network, experiment_.partition);
 }
 
-/// What one client takes, what each further one adds, a second group, and the data set.
+/// What one client takes, what each further one adds, a second group, libraries, and the data set.
 std::size_t Estimator::device_bytes(const SimulationSetup& setup,
                                     const Algorithm& algorithm) const {
   const auto peak_of = [&](std::size_t clients) {
@@ -187,7 +187,7 @@ std::size_t Estimator::device_bytes(const SimulationSetup& setup,
   const auto further_groups = static_cast<std::size_t>(plan.count - 1);
   const std::size_t group =
       clients * ClientGroup::bytes_per_client(experiment_.network.layout(), algorithm.belongings());
-  return one + (clients - 1) * (peak_of(2) - one) + further_groups * group +
+  return one + (clients - 1) * (peak_of(2) - one) + further_groups * group + device_.workspace() +
          bytes_of(experiment_.data);
 }
 
