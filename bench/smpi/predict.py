@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from simulator import platform, simulate
+from simulator import platform, require_programs, simulate
 
 # Sample gradients a second of one core where nothing else ran (docs/performance.md); for resnet18 0.93 of that core's peak, a share that
 # training_bench measured elsewhere. A client computes 40 samples 5 times; the rest of a round is 3.1 % of it.
@@ -87,6 +87,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     build = Path(sys.argv[1]).resolve()
+    require_programs(build, "round_player_smpi", "sum_variants_smpi")
     rounds(build, Path(sys.argv[2]), [int(ranks) for ranks in sys.argv[3:]] or [16, 64, 256, 1024])
     print()
     ways(build)

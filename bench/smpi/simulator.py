@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def one_node(bandwidth, latency, cores):
 def _document(cluster):
     return ("<?xml version='1.0'?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
             f'<platform version="4.1">\n  {cluster}\n</platform>\n')
+
+
+def require_programs(build, *names):
+    """Ends where BUILD_FOLDER has not all of these programs of bench/smpi."""
+    missing = [name for name in names if not (build / "bench/smpi" / name).exists()]
+    if missing:
+        sys.exit(f"{build / 'bench/smpi'} has no {', '.join(missing)}: install libsimgrid-dev, then cmake --preset release && "
+                 "cmake --build --preset release, and name build/release")
 
 
 def simulate(program, description, nodes, per_node, arguments, selector="ompi", model=MODEL, seconds=1800, folds=False):

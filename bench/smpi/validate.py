@@ -18,7 +18,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from simulator import EXACT, one_node, rounds_of, simulate
+from simulator import EXACT, one_node, require_programs, rounds_of, simulate
 
 ROUNDS, CALIBRATION = 8, 10     # of a run; clients of a calibrating run
 CASES = [("mlp", "fedavg"), ("cnn", "fedavg")]
@@ -149,4 +149,6 @@ def main(build, turns):
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) == 3 else 3)
+    folder = Path(sys.argv[1]).resolve()
+    require_programs(folder, "round_player", "round_player_smpi", "link_bench")
+    main(folder, int(sys.argv[2]) if len(sys.argv) == 3 else 3)
