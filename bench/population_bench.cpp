@@ -212,10 +212,18 @@ double run_apart(const std::function<void()>& action) {
   }
   int status = 0;
   rusage usage{};
-  wait4(child, &status, 0, &usage);
-  if (status != 0) throw SystemError("a part of the benchmark failed");
+  if (child < 0 || wait4(child, &status, 0, &usage) != child || status != 0)
+    throw SystemError("a part of the benchmark failed");
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
+
+struct RemovedAtEnd {
+  std::filesystem::path path;
+  ~RemovedAtEnd() {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+};
 
 }  // namespace
 }  // namespace fedselect
@@ -232,17 +240,20 @@ int main(int argc, char** argv) try {
       "seconds |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|---|");
   std::fflush(stdout);
+  const std::string hidden = argc > 2 ? argv[2] : "";
+  if (!hidden.empty() && hidden != "12" && hidden != "126")
+    throw fedselect::InputError("HIDDEN is 12 or 126");
   const std::string scratch = argc > 1 ? argv[1] : "";
   namespace fs = std::filesystem;
   const fs::path checkpoint = (scratch.empty() ? fs::temp_directory_path() : fs::path(scratch)) /
                               fmt::format("population-{}.h5", getpid());
+  const fedselect::RemovedAtEnd removed{checkpoint};
   for (const Case& chosen :
        {Case{10000, 12}, Case{1000000, 12}, Case{10000, 126}, Case{100000, 126}}) {
-    if (argc > 2 && std::to_string(chosen.hidden) != argv[2]) continue;
+    if (!hidden.empty() && std::to_string(chosen.hidden) != hidden) continue;
     const double most = fedselect::run_apart([&] { train_everyone(chosen, scratch, checkpoint); });
     fedselect::run_apart([&] { measure(chosen, scratch, checkpoint, most); });
   }
-  fs::remove(checkpoint);
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());
   return 1;

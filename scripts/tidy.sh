@@ -4,13 +4,14 @@
 # same name are not put into one. Kernels are built for several instruction sets; one of them is enough here, and each stands alone.
 # cpu_ops.cpp asks GCC for levels of x86-64 by names that clang 14 does not know, so that file can't be looked at.
 set -eu
+from=$PWD
 cd "$(dirname "$0")/.."
 build=build/cuda-host
 [ -f "$build/compile_commands.json" ] || cmake --preset cuda-host >/dev/null
 
 rm -rf build/tidy
 mkdir -p build/tidy
-/usr/bin/python3 - "$build/compile_commands.json" build/tidy/compile_commands.json "$@" <<'PYTHON'
+/usr/bin/python3 - "$build/compile_commands.json" build/tidy/compile_commands.json "$from" "$@" <<'PYTHON'
 import collections
 import json
 import os
@@ -18,8 +19,8 @@ import pathlib
 import re
 import sys
 
-source, target, *wanted = sys.argv[1:]
-wanted = {os.path.abspath(path) for path in wanted}
+source, target, here, *wanted = sys.argv[1:]
+wanted = {os.path.normpath(os.path.join(here, path)) for path in wanted}
 root, batches = os.path.abspath("src"), pathlib.Path(target).resolve().parent
 MOST = 16  # files in a batch
 NAMES = re.compile(r"^(?:inline )?constexpr [^=({;]*?(\w+)(?= =|\[|{|\()|^(?:struct|class|enum|enum class) (\w+)|^using (\w+) =", re.M)
@@ -29,6 +30,9 @@ for entry in json.load(open(source)):
     path = entry["file"]
     if path.startswith(root + "/") and not path.endswith("/ops/cpu/cpu_ops.cpp") and (not wanted or path in wanted):
         folders[os.path.relpath(os.path.dirname(path), root)].setdefault(path, entry)
+
+if unknown := wanted - {path for files in folders.values() for path in files}:
+    sys.exit(f"scripts/tidy.sh: no sources of src/ that it can look at: {', '.join(sorted(unknown))}")
 
 entries = []
 for folder, files in folders.items():
@@ -47,6 +51,7 @@ for folder, files in folders.items():
         # clang can't read what GCC precompiled: every source includes what it needs.
         command = re.sub(r"-Winvalid-pch|-include \S+cmake_pch\.hxx", "", entry["command"])
         entry.update(command=command.replace(entry["file"], str(batch)), file=str(batch))
+        assert str(batch) in entry["command"], entry["command"]
         entries.append(entry)
 json.dump(entries, open(target, "w"), indent=1)
 print(f"clang-tidy on {sum(map(len, folders.values()))} files in {len(entries)} batches")

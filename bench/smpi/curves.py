@@ -83,8 +83,8 @@ def complement(rows):
         fitted = fit(ours)
         fewer = fit([row for row in ours if row["ranks"] < most])
         largest = group([row for row in ours if row["ranks"] == most], "scaling")
-        found = [errors(fitted, ours), *(errors(fewer, largest[scaling,]) for scaling in COHORTS)]
-        print_row(platform, len(ours), *(f"{100 * max(map(abs, e)):.1f} %" for e in found))
+        found = [errors(fitted, ours), *(errors(fewer, largest.get((scaling,), [])) for scaling in COHORTS)]
+        print_row(platform, len(ours), *(f"{100 * max(map(abs, e), default=float('nan')):.1f} %" for e in found))
         for alike in group(ours, "scaling", "network").values():
             known = {row["ranks"] for row in alike}
             added += [{**model(fitted, alike[-1], ranks), "by": "model"} for ranks in SIZES if ranks not in known]

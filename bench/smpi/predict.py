@@ -87,7 +87,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     build = Path(sys.argv[1]).resolve()
-    require_programs(build, "round_player_smpi", "sum_variants_smpi")
+    require_programs(build, "round_player_smpi", "sum_variants_smpi", "libfolded_memory.so")
     rounds(build, Path(sys.argv[2]), [int(ranks) for ranks in sys.argv[3:]] or [16, 64, 256, 1024])
     print()
     ways(build)

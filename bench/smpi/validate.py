@@ -1,6 +1,6 @@
 """How far predictions are from real rounds, on one and on two ranks of this machine: a table of docs/scaling.md.
 
-Usage: /usr/bin/python3 bench/smpi/validate.py BUILD_FOLDER [TURNS]
+Usage: /usr/bin/python3 bench/smpi/validate.py BUILD_FOLDER [TURNS]        1 or more turns, 3 unless named
 
 What a prediction is told comes from other measurements than those it is compared with: a client's seconds from runs of 10 clients on one
 rank before and after (for two ranks: two such runs side by side, for the cores share caches, memory and clock), the link and the rate of
@@ -147,7 +147,7 @@ def main(build, turns):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3) or (len(sys.argv) == 3 and not sys.argv[2].isdigit()) or sys.argv[2:] == ["0"]:
         sys.exit(__doc__)
     folder = Path(sys.argv[1]).resolve()
     require_programs(folder, "round_player", "round_player_smpi", "link_bench")

@@ -176,11 +176,11 @@ MethodCost calibrate(Simulation& simulation, RunWriter& writer, const std::vecto
   cost.talking = median(std::move(talking));
   cost.writing = gather_on_all(comm, std::vector{median(std::move(writing))}).front();
   cost.state_bytes = simulation.store().bytes_in_memory();
+  cost.resident_bytes = most_of_ranks(measure_memory().peak, comm);
   comm.barrier();
   const auto start = Clock::now();
   writer.finish(data, partition);
   cost.finishing = gather_on_all(comm, std::vector{seconds_since(start)}).front();
-  cost.resident_bytes = most_of_ranks(measure_memory().peak, comm);
   cost.state_bytes = most_of_ranks(cost.state_bytes, comm);
   return cost;
 }

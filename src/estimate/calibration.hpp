@@ -21,7 +21,8 @@ struct TurnCost {
   double own = 0;               ///< seconds a client beside training and testing
 };
 
-/// What a method costs on this machine, by a few rounds of it: seconds are means.
+/// What a method costs on this machine, by a few rounds of it. Seconds are means over the rounds of
+/// a kind of turn; where turns of all kinds cost the same, the median of these.
 struct MethodCost {
   std::vector<TurnCost> turns;
   double testing = 0;              ///< seconds a flop
@@ -30,7 +31,7 @@ struct MethodCost {
   double writing = 0;              ///< seconds a round, of the root
   double finishing = 0;            ///< seconds that result.h5 took
   std::size_t result_bytes = 0;    ///< that it then had
-  std::size_t resident_bytes = 0;  ///< of this rank at its highest, clients' states among it
+  std::size_t resident_bytes = 0;  ///< of a rank at its highest in a round, states among it
   std::size_t state_bytes = 0;     ///< these
 };
 

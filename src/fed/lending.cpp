@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -13,6 +14,7 @@ namespace fedselect {
 namespace {
 
 constexpr double kTolerance = 0.05;
+constexpr double kLeastGain = 1e-3;  ///< of the busiest rank's seconds: less is noise, or rounding
 constexpr int kNobody = -1;
 
 /// A client goes from one rank to another, and perhaps one comes back.
@@ -56,13 +58,13 @@ class Loads {
   }
   /// The rank that would be done first with one more client like those of `from`, on average.
   int soonest(int from) const {
-    double work = 0;
-    for (const int client : on(from)) work += work_[static_cast<std::size_t>(client)];
-    work /= static_cast<double>(on(from).size());
+    double mean = 0;
+    for (const int client : on(from)) mean += work(client);
+    mean /= static_cast<double>(on(from).size());
     Load first{std::numeric_limits<double>::infinity(), 0};
     for (const auto& [pace, loads] : by_pace_) {
       const auto [seconds, rank] = *loads.begin();
-      first = std::min(first, {seconds + work * pace, rank});
+      first = std::min(first, {seconds + mean * pace, rank});
     }
     return first.second;
   }
@@ -74,9 +76,19 @@ class Loads {
     return best;
   }
   Step best_exchange(int from, int to) const {
+    std::vector<int> comers = on(to);
+    std::sort(comers.begin(), comers.end(),
+              [&](int a, int b) { return std::pair(work(a), a) < std::pair(work(b), b); });
+    // Both ranks are done at once if so much more work goes than comes.
+    const double surplus = (of(from) - of(to)) / (pace(from) + pace(to));
     Step best;
-    for (const int there : on(from))
-      for (const int back : on(to)) take_better(best, {there, back}, from, to);
+    for (const int there : on(from)) {
+      const auto next =
+          std::lower_bound(comers.begin(), comers.end(), work(there) - surplus,
+                           [&](int client, double least) { return work(client) < least; });
+      if (next != comers.end()) take_better(best, {there, *next}, from, to);
+      if (next != comers.begin()) take_better(best, {there, *std::prev(next)}, from, to);
+    }
     return best;
   }
   void move(int client, int from, int to) {
@@ -90,9 +102,8 @@ class Loads {
   using Load = std::pair<double, int>;  ///< seconds, rank
 
   double pace(int rank) const { return paces_[static_cast<std::size_t>(rank)].training; }
-  double seconds(int client, int rank) const {
-    return work_[static_cast<std::size_t>(client)] * pace(rank);
-  }
+  double work(int client) const { return work_[static_cast<std::size_t>(client)]; }
+  double seconds(int client, int rank) const { return work(client) * pace(rank); }
   void take_better(Step& best, Step step, int from, int to) const {
     const auto leaves = [&](int rank, int goes, int comes) {
       return of(rank) - (goes == kNobody ? 0 : seconds(goes, rank)) +
@@ -126,8 +137,8 @@ std::vector<Loan> choose_loans(std::span<const int> clients, std::span<const dou
     const int to = loads.soonest(from);
     if (to == from) break;
     const auto pays = [&](const Step& step) {
-      return loads.of(from) - step.seconds >
-             step.loans() * paces[static_cast<std::size_t>(from)].loan;
+      const double price = step.loans() * paces[static_cast<std::size_t>(from)].loan;
+      return loads.of(from) - step.seconds > std::max(price, kLeastGain * loads.of(from));
     };
     Step step = loads.best_move(from, to);
     if (!pays(step)) step = loads.best_exchange(from, to);

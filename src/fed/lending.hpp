@@ -18,10 +18,10 @@ struct Loan {
 
 /// Which clients of a round to lend, so that no rank has much longer to do than the others, and few
 /// states travel: from the busiest rank to the one that would be done with another client first, in
-/// exchange for one of its clients if need be, while a loan saves more seconds than it takes, until
-/// the busiest is within 5 % of what would be even. `clients`: to be trained, on all ranks; `work`
-/// and `host_of`: of every client of the federation; `paces`: of every rank, settled. The same on
-/// every rank.
+/// exchange for one of its clients if need be, while loans save more seconds than they take, and a
+/// thousandth of the busiest rank's, until the busiest is within 5 % of what would be even.
+/// `clients`: to be trained, on all ranks; `work` and `host_of`: of every client of the federation;
+/// `paces`: of every rank, settled. The same on every rank.
 std::vector<Loan> choose_loans(std::span<const int> clients, std::span<const double> work,
                                std::span<const int> host_of, std::span<const Pace> paces);
 

@@ -183,12 +183,11 @@ std::vector<int> Simulation::mine(const std::vector<int>& clients) const {
 
 /// Those that this rank hosts and that have not trained in the open round.
 std::vector<int> Simulation::left_to_train() const {
+  std::vector<bool> is_done(partition_.clients(), false);
+  for (const ClientRecord& record : open_->records)
+    is_done[static_cast<std::size_t>(record.client)] = true;
   std::vector<int> left = mine(reporting_);
-  std::erase_if(left, [&](int client) {
-    const auto& done = open_->records;
-    return std::any_of(done.begin(), done.end(),
-                       [&](const ClientRecord& record) { return record.client == client; });
-  });
+  std::erase_if(left, [&](int client) { return is_done[static_cast<std::size_t>(client)]; });
   return left;
 }
 

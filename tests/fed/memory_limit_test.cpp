@@ -1,4 +1,4 @@
-// However many clients take part in a round, the states of no more than two groups are asked for
+// However many clients take part in a round, the states of no more than a group are asked for
 // before the store may send states to its file.
 
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ Partition::Indices samples_of(std::size_t client) {
 
 class MemoryLimit : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(MemoryLimit, NoMoreThanTwoGroupsAreAskedFor) {
+TEST_P(MemoryLimit, NoMoreThanAGroupIsAskedFor) {
   const Dataset data =
       testing::random_dataset(kSamples * kClients, kSamples * kClients, {4, 4, 1}, 3);
   Partition partition;
@@ -72,7 +72,7 @@ TEST_P(MemoryLimit, NoMoreThanTwoGroupsAreAskedFor) {
   ops.watch(simulation.store());
   for (int t = 0; t < setup.rounds; ++t) simulation.round(t);  // masks grow in round 3
   EXPECT_GT(ops.most(), 0U);
-  EXPECT_LE(ops.most(), 2U * kGroup);
+  EXPECT_LE(ops.most(), std::size_t{kGroup});
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, MemoryLimit,
