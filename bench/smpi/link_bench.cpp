@@ -4,20 +4,16 @@
 #include <fmt/format.h>
 #include <mpi.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
+
+#include "base/statistics.hpp"
 
 namespace {
 
 constexpr int kRepeats = 200;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// Seconds that a message of 8 bytes is on its way.
 double latency(int rank) {
@@ -30,7 +26,7 @@ double latency(int rank) {
     if (rank == 1) MPI_Send(&data, 1, MPI_INT64_T, 0, 0, MPI_COMM_WORLD);
     seconds.push_back((MPI_Wtime() - begin) / 2);
   }
-  return median(std::move(seconds));
+  return fedselect::median(std::move(seconds));
 }
 
 /// Seconds in which two ranks exchange so many bytes, as they do in a sum.
@@ -46,7 +42,7 @@ double exchange(std::size_t bytes, int rank) {
                  MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     seconds.push_back(MPI_Wtime() - begin);
   }
-  return median(std::move(seconds));
+  return fedselect::median(std::move(seconds));
 }
 
 /// Seconds in which MPI adds a byte of one array of that size to another, both ranks at once.
@@ -60,7 +56,7 @@ double add(std::size_t bytes) {
     MPI_Reduce_local(more.data(), sum.data(), static_cast<int>(more.size()), MPI_INT64_T, MPI_SUM);
     seconds.push_back(MPI_Wtime() - begin);
   }
-  return median(std::move(seconds)) / static_cast<double>(bytes);
+  return fedselect::median(std::move(seconds)) / static_cast<double>(bytes);
 }
 
 }  // namespace

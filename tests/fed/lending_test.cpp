@@ -98,21 +98,21 @@ TEST(Lending, ExchangesWhereNoMoveHelps) {
 /// What is saved by rounding alone is nothing: with these an exchange and its reverse both seem to
 /// gain an ulp, and a plan that took it would never end.
 TEST(Lending, RoundingIsNoGain) {
-  const std::vector<double> eight{2, 1, 1, 1, 2, 5, 5};
-  const std::vector<int> seven{0, 1, 2, 3, 4, 5, 6};
-  const auto two = [](double pace, int ranks) {
+  const auto paces = [](double pace, int ranks) {
     return std::vector<Pace>(static_cast<std::size_t>(ranks), {.training = pace, .loan = 0});
   };
-  const std::vector<int> hosts{0, 0, 0, 1, 1, 1, 1};
-  const auto loans = choose_loans(seven, eight, hosts, two(0.00036033703663733061, 2));
-  const auto loads = loads_after(loans, seven, eight, hosts, 2);
-  EXPECT_LE(*std::max_element(loads.begin(), loads.end()), 9);  // 17 in all
-  const std::vector<double> six{1, 3, 2, 1, 2, 2};
-  const std::vector<int> other_hosts{0, 0, 1, 1, 1, 2};
-  const std::vector<int> clients{0, 1, 2, 3, 4, 5};
-  const auto more = choose_loans(clients, six, other_hosts, two(0.00077490245881388484, 3));
-  const auto even = loads_after(more, clients, six, other_hosts, 3);
-  EXPECT_LE(*std::max_element(even.begin(), even.end()), 4);  // 11 in all
+  const auto busiest = [&](const std::vector<double>& work, const std::vector<int>& hosts,
+                           const std::vector<Pace>& pace) {
+    std::vector<int> clients(work.size());
+    std::iota(clients.begin(), clients.end(), 0);
+    const auto loans = choose_loans(clients, work, hosts, pace);
+    const auto loads = loads_after(loans, clients, work, hosts, static_cast<int>(pace.size()));
+    return *std::max_element(loads.begin(), loads.end());
+  };
+  // 17 on two ranks, 11 on three.
+  EXPECT_EQ(busiest({2, 1, 1, 1, 2, 5, 5}, {0, 0, 0, 1, 1, 1, 1}, paces(0.00036033703663733061, 2)),
+            9);
+  EXPECT_EQ(busiest({1, 3, 2, 1, 2, 2}, {0, 0, 1, 1, 1, 2}, paces(0.00077490245881388484, 3)), 4);
 }
 
 TEST(Lending, ASlowRankGetsLess) {
