@@ -1,7 +1,7 @@
 // What a device makes of clients side by side: images a second in training steps, and the bandwidth
 // of selection and of aggregation, by the size of the group.
 //
-//   device_bench cpu|cuda [SECONDS [MODEL]]      a table on stdout
+//   device_bench cpu|cuda [SECONDS [MODEL [CLIENTS]]]      a table on stdout
 
 #include <fmt/format.h>
 
@@ -101,15 +101,15 @@ class Bench {
   TrainConfig config_;
 };
 
-void run(const std::string& device, double seconds, ModelKind model) {
+void run(const std::string& device, double seconds, ModelKind model,
+         const std::vector<int>& groups) {
   const auto ops = device == "cuda" ? cuda::make_ops(0) : ops::make_cpu_ops();
   const Network network({.name = model, .hidden = model == ModelKind::mlp ? 200 : 512}, {28, 28, 1},
                         10);
   fmt::print("{}\n\n| clients side by side | images/s | GFLOP/s, nominal | selection GB/s |\n",
              ops->device());
   fmt::print("|---|---|---|---|\n");
-  for (const int group : {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}) {
-    if (device == "cpu" && group > 8) break;
+  for (const int group : groups) {
     Bench bench(*ops, network, group);
     const double images = bench.images_per_second(seconds);
     fmt::print("| {} | {:.0f} | {:.0f} | {:.1f} |\n", group, images,
@@ -123,10 +123,13 @@ void run(const std::string& device, double seconds, ModelKind model) {
 int main(int argc, char** argv) {
   const std::string device = argc > 1 ? argv[1] : "";
   if (device != "cpu" && device != "cuda") {
-    fmt::print(stderr, "usage: device_bench cpu|cuda [SECONDS [mlp|cnn]]\n");
+    fmt::print(stderr, "usage: device_bench cpu|cuda [SECONDS [mlp|cnn [CLIENTS]]]\n");
     return 2;
   }
   const std::string model = argc > 3 ? argv[3] : "cnn";
+  std::vector<int> groups{1, 2, 4, 8};
+  if (device == "cuda") groups.insert(groups.end(), {16, 32, 64, 128, 256, 512});
+  if (argc > 4) groups = {std::atoi(argv[4])};
   fedselect::run(device, argc > 2 ? std::atof(argv[2]) : 2,
-                 model == "mlp" ? fedselect::ModelKind::mlp : fedselect::ModelKind::cnn);
+                 model == "mlp" ? fedselect::ModelKind::mlp : fedselect::ModelKind::cnn, groups);
 }

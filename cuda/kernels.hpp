@@ -13,6 +13,42 @@ namespace fedselect::cuda {
 inline constexpr int kThreads = 256;  ///< of a block
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffU;
+inline constexpr int kQuad = 4;  ///< floats that a thread loads at once
+
+__device__ __forceinline__ float4 load4(const float* p) {
+  return *reinterpret_cast<const float4*>(p);
+}
+__device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
+
+/// Whether the arrays of all clients can be read four values at once.
+template <class T>
+bool is_aligned(const ops::Grouped<T>& values) {
+  return reinterpret_cast<std::uintptr_t>(values.data) % (kQuad * sizeof(T)) == 0 &&
+         values.stride % kQuad == 0;
+}
+
+/// Division by a number that is known before the launch: a product and a shift. For dividends from
+/// 0 to 2^31 - 1.
+class Divider {
+ public:
+  explicit Divider(int divisor) : divisor_(divisor) {
+    const auto d = static_cast<std::uint64_t>(divisor);
+    while ((std::uint64_t{1} << shift_) < d) ++shift_;
+    factor_ = static_cast<unsigned>(((std::uint64_t{1} << (31 + shift_)) + d - 1) / d);
+  }
+  __host__ __device__ int divisor() const { return divisor_; }
+  __host__ __device__ __forceinline__ int quotient(int n) const {
+    const std::uint64_t product = std::uint64_t{2U * static_cast<unsigned>(n)} * factor_;
+    return static_cast<int>(static_cast<unsigned>(product >> 32) >> shift_);
+  }
+  __host__ __device__ __forceinline__ int remainder(int n) const {
+    return n - quotient(n) * divisor_;
+  }
+
+ private:
+  int divisor_;
+  unsigned shift_ = 0, factor_ = 0;
+};
 
 /// A grid whose rows of kThreads threads take `per_thread` elements each, a row of blocks a client.
 inline dim3 grid_of(std::size_t elements, int clients, int per_thread = 1) {

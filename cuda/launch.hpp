@@ -14,6 +14,9 @@ namespace fedselect::cuda {
 
 #ifdef FEDSELECT_CUDA_HOST
 
+/// Before a loop over registers: nvcc shall unroll it whole.
+#define FEDSELECT_UNROLL
+
 template <class T>
 T* dynamic_shared() {
   return static_cast<T*>(host::dynamic_shared_memory());
@@ -31,6 +34,8 @@ template <class... Parameters, class... Arguments>
 }
 
 #else
+
+#define FEDSELECT_UNROLL _Pragma("unroll")
 
 /// The launch's dynamic shared memory, aligned to 16 bytes.
 template <class T>

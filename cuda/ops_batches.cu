@@ -47,18 +47,16 @@ __global__ void gather_kernel(DeviceGroup group, Source source, Grouped<const st
   }
 }
 
-/// [rows][columns] -> [columns][rows] of each sample; a sample's reads or writes are scattered, but
-/// stay in the cache.
-__global__ void transpose_kernel(DeviceGroup group, int rows, int columns, ConstValues x,
-                                 Values y) {
+/// [rows][columns] -> [columns][rows] of each sample; a sample's reads are scattered, but stay in
+/// the cache.
+__global__ void transpose_kernel(DeviceGroup group, Divider rows, Divider size, int columns,
+                                 ConstValues x, Values y) {
   const int g = static_cast<int>(blockIdx.y);
-  const std::size_t size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) * size;
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const std::size_t within = i % size;
-    const std::size_t row = within % static_cast<std::size_t>(rows);
-    const std::size_t column = within / static_cast<std::size_t>(rows);
-    y[g][i] = x[g][i - within + row * static_cast<std::size_t>(columns) + column];
+  const int n = group.samples[g] * size.divisor();
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const int within = size.remainder(i);
+    const int row = rows.remainder(within), column = rows.quotient(within);
+    y[g][i] = x[g][i - within + row * columns + column];
   }
 }
 
@@ -87,11 +85,12 @@ void CudaOps::gather_batch(const Group& group, const SampleSource& source,
 
 void CudaOps::transpose(const Group& group, int rows, int columns, ConstValues x, Values y) {
   const DeviceGroup here = on_device(group);
-  const std::size_t size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
+  const int size = rows * columns;
   if (here.most == 0 || size == 0) return;
-  FEDSELECT_CUDA(launch(transpose_kernel,
-                        grid_of(static_cast<std::size_t>(here.most) * size, here.clients), kThreads,
-                        0, stream_.get(), here, rows, columns, x, y));
+  const dim3 grid = grid_of(static_cast<std::size_t>(here.most) * static_cast<std::size_t>(size),
+                            here.clients);
+  FEDSELECT_CUDA(launch(transpose_kernel, grid, kThreads, 0, stream_.get(), here, Divider(rows),
+                        Divider(size), columns, x, y));
 }
 
 void CudaOps::channels_first(const Group& group, const ImageShape& shape, ConstValues x, Values y) {

@@ -1,22 +1,69 @@
-// Fully connected layers: products by cuBLAS, one call for all clients.
-
-#include <algorithm>
-#include <map>
-#include <vector>
+// Fully connected layers as products of tile_product.hpp, one launch for all clients whatever their
+// numbers of samples.
 
 #include "cuda_ops.hpp"
-#include "kernels.hpp"
+#include "tile_product.hpp"
 
 namespace fedselect::cuda {
 namespace {
 
-/// y[row][column] += bias[column]. Limited by memory.
-__global__ void add_bias_kernel(DeviceGroup group, int columns, ConstValues bias, Values y) {
+/// partial[part][sample][o] = sum over the part's inputs of x w.
+struct Forward {
+  static constexpr int kPartDepth = 512;
+  static constexpr bool kAlongRows = true;
+  Matrix<true> a;  ///< weights
+  Matrix<true> b;  ///< x
+  LinearShape shape;
+  Values partial;
+  int most;  ///< samples of a part
+
+  __host__ __device__ Extent extent(int samples) const { return {shape.out, samples, shape.in}; }
+  __device__ void store(int g, int part, int o, int sample, float4 v, int count) const {
+    put(partial[g] + (static_cast<std::ptrdiff_t>(part) * most + sample) * shape.out + o, v, count);
+  }
+};
+
+/// dx[sample][i] = sum over o of dy w.
+struct ByInput {
+  static constexpr int kPartDepth = 1 << 30;
+  static constexpr bool kAlongRows = true;
+  Matrix<false> a;  ///< weights
+  Matrix<true> b;   ///< dy
+  LinearShape shape;
+  Values dx;
+
+  __host__ __device__ Extent extent(int samples) const { return {shape.in, samples, shape.out}; }
+  __device__ void store(int g, int, int i, int sample, float4 v, int count) const {
+    put(dx[g] + static_cast<std::ptrdiff_t>(sample) * shape.in + i, v, count);
+  }
+};
+
+/// dweight[o][i] = sum over the samples of dy x.
+struct ByWeight {
+  static constexpr int kPartDepth = 1 << 30;
+  static constexpr bool kAlongRows = false;
+  Matrix<false> a;  ///< dy
+  Matrix<false> b;  ///< x
+  LinearShape shape;
+  Values dweight;
+
+  __host__ __device__ Extent extent(int samples) const { return {shape.out, shape.in, samples}; }
+  __device__ void store(int g, int, int o, int i, float4 v, int count) const {
+    put(dweight[g] + static_cast<std::ptrdiff_t>(o) * shape.in + i, v, count);
+  }
+};
+
+/// y[sample][o] = sum over the parts, in their order, + bias. Limited by memory.
+__global__ void add_parts_kernel(DeviceGroup group, Forward problem, ConstValues bias, Values y) {
   const int g = static_cast<int>(blockIdx.y);
-  const std::size_t n =
-      static_cast<std::size_t>(group.samples[g]) * static_cast<std::size_t>(columns);
-  for (std::size_t i = first_element(); i < n; i += element_step())
-    y[g][i] += bias[g][i % static_cast<std::size_t>(columns)];
+  const int out = problem.shape.out, n = group.samples[g] * out;
+  const int parts = parts_of<Forward>(problem.shape.in);
+  const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(problem.most) * out;
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    float sum = 0;
+    for (int p = 0; p < parts; ++p) sum += problem.partial[g][p * size + i];
+    y[g][i] = bias ? sum + bias[g][i % out] : sum;
+  }
 }
 
 /// sum[column] = sum over the rows, in their order. Limited by memory.
@@ -34,69 +81,21 @@ __global__ void column_sums_kernel(DeviceGroup group, int columns, ConstValues d
 
 }  // namespace
 
-/// C = op(A) op(B) for each client, column-major; the size that is 0 is the client's number of
-/// samples. Clients with equal numbers are one batch; else the products are grouped by number.
-void CudaOps::products(const Group& group, const Product& p) {
-  const float one = 1, none = 0;
-  const auto sized = [](int size, int samples) { return size == 0 ? samples : size; };
-  std::map<int, std::vector<int>> clients;  // by their number of samples
-  for (int g = 0; g < group.size(); ++g)
-    if (group.samples[static_cast<std::size_t>(g)] != 0)
-      clients[group.samples[static_cast<std::size_t>(g)]].push_back(g);
-  if (clients.size() == 1 && clients.begin()->second.size() == group.samples.size()) {
-    const int samples = clients.begin()->first;
-    FEDSELECT_CUDA(cublasSgemmStridedBatched(
-        cublas(), p.transa, p.transb, sized(p.m, samples), sized(p.n, samples), sized(p.k, samples),
-        &one, p.a.data, p.lda, p.a.stride, p.b.data, p.ldb, p.b.stride, &none, p.c.data, p.ldc,
-        p.c.stride, group.size()));
-    return;
-  }
-  is_recordable_ = false;  // the library may keep the host's arrays of sizes by address
-  std::vector<const float*> a, b;
-  std::vector<float*> c;
-  std::vector<int> m, n, k, sizes;
-  for (const auto& [samples, members] : clients) {
-    m.push_back(sized(p.m, samples));
-    n.push_back(sized(p.n, samples));
-    k.push_back(sized(p.k, samples));
-    sizes.push_back(static_cast<int>(members.size()));
-    for (const int g : members) {
-      a.push_back(p.a[g]);
-      b.push_back(p.b[g]);
-      c.push_back(p.c[g]);
-    }
-  }
-  const std::size_t groups = clients.size();
-  const std::vector<cublasOperation_t> transa(groups, p.transa), transb(groups, p.transb);
-  const std::vector<float> ones(groups, one), nones(groups, none);
-  const std::vector<int> lda(groups, p.lda), ldb(groups, p.ldb), ldc(groups, p.ldc);
-  FEDSELECT_CUDA(cublasSgemmGroupedBatched(
-      cublas(), transa.data(), transb.data(), m.data(), n.data(), k.data(), ones.data(),
-      constant(std::span<const float* const>(a)), lda.data(),
-      constant(std::span<const float* const>(b)), ldb.data(), nones.data(),
-      constant(std::span<float* const>(c)), ldc.data(), static_cast<int>(groups), sizes.data()));
-}
-
 void CudaOps::linear_forward(const Group& group, const LinearShape& shape, ConstValues x,
                              ConstValues weight, ConstValues bias, Values y) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
-  // Row-major y = x W^T is column-major y^T = W x^T.
-  products(group, {.transa = CUBLAS_OP_T,
-                   .transb = CUBLAS_OP_N,
-                   .m = shape.out,
-                   .n = 0,
-                   .k = shape.in,
-                   .a = weight,
-                   .lda = shape.in,
-                   .b = x,
-                   .ldb = shape.in,
-                   .c = y,
-                   .ldc = shape.out});
-  const auto values = static_cast<std::size_t>(here.most) * static_cast<std::size_t>(shape.out);
-  if (bias)
-    FEDSELECT_CUDA(launch(add_bias_kernel, grid_of(values, here.clients), kThreads, 0,
-                          stream_.get(), here, shape.out, bias, y));
+  Arena::Frame frame(arena_);
+  const std::size_t values =
+      static_cast<std::size_t>(here.most) * static_cast<std::size_t>(shape.out);
+  const std::size_t size = values * static_cast<std::size_t>(parts_of<Forward>(shape.in));
+  const Values partial{frame.take<float>(size * static_cast<std::size_t>(here.clients)),
+                       static_cast<std::ptrdiff_t>(size)};
+  const Forward problem{
+      Matrix<true>(weight, shape.in), Matrix<true>(x, shape.in), shape, partial, here.most};
+  FEDSELECT_CUDA(launch_product(here, problem, stream_.get()));
+  FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0,
+                        stream_.get(), here, problem, bias, y));
 }
 
 void CudaOps::linear_backward(const Group& group, const LinearShape& shape, ConstValues x,
@@ -105,29 +104,13 @@ void CudaOps::linear_backward(const Group& group, const LinearShape& shape, Cons
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
   if (dx)
-    products(group, {.transa = CUBLAS_OP_N,
-                     .transb = CUBLAS_OP_N,
-                     .m = shape.in,
-                     .n = 0,
-                     .k = shape.out,
-                     .a = weight,
-                     .lda = shape.in,
-                     .b = dy,
-                     .ldb = shape.out,
-                     .c = dx,
-                     .ldc = shape.in});
+    FEDSELECT_CUDA(launch_product(
+        here, ByInput{Matrix<false>(weight, shape.in), Matrix<true>(dy, shape.out), shape, dx},
+        stream_.get()));
   if (dweight)
-    products(group, {.transa = CUBLAS_OP_N,
-                     .transb = CUBLAS_OP_T,
-                     .m = shape.in,
-                     .n = shape.out,
-                     .k = 0,
-                     .a = x,
-                     .lda = shape.in,
-                     .b = dy,
-                     .ldb = shape.out,
-                     .c = dweight,
-                     .ldc = shape.in});
+    FEDSELECT_CUDA(launch_product(
+        here, ByWeight{Matrix<false>(dy, shape.out), Matrix<false>(x, shape.in), shape, dweight},
+        stream_.get()));
   if (dbias)
     FEDSELECT_CUDA(launch(column_sums_kernel,
                           grid_of(static_cast<std::size_t>(shape.out), here.clients), kThreads, 0,

@@ -7,73 +7,100 @@
 namespace fedselect::cuda {
 namespace {
 
-/// A value's place in a batch of images.
-struct Place {
-  std::size_t sample;
-  int row, column, channel;
+/// `kWide` values that lie side by side, of as many channels.
+template <class T, int kWide>
+struct alignas(sizeof(T) * kWide) Wide {
+  T values[kWide];
+};
+template <int kWide, class T>
+__device__ __forceinline__ const Wide<T, kWide>& wide(const T* p) {
+  return *reinterpret_cast<const Wide<T, kWide>*>(p);
+}
+template <int kWide, class T>
+__device__ __forceinline__ Wide<T, kWide>& wide(T* p) {
+  return *reinterpret_cast<Wide<T, kWide>*>(p);
+}
+
+/// Images, kWide channels of a pixel at a time: where the i-th such piece of a batch lies.
+struct Pieces {
+  struct Place {
+    int sample, row, column, channel;
+  };
+  ImageShape image;
+  int width;  ///< channels of a piece
+  Divider of_pixel, columns, rows;
+
+  Pieces(const ImageShape& shape, int wide)
+      : image(shape),
+        width(wide),
+        of_pixel(shape.channels / wide),
+        columns(shape.width),
+        rows(shape.height) {}
+
+  __host__ __device__ int count(int samples) const {
+    return samples * image.height * image.width * of_pixel.divisor();
+  }
+  __device__ __forceinline__ Place place(int i) const {
+    const int pixel = of_pixel.quotient(i), line = columns.quotient(pixel);
+    return {rows.quotient(line), rows.remainder(line), columns.remainder(pixel),
+            of_pixel.remainder(i) * width};
+  }
+  __device__ __forceinline__ int index(int sample, int row, int column, int channel) const {
+    return ((sample * image.height + row) * image.width + column) * image.channels + channel;
+  }
 };
 
-__device__ __forceinline__ Place place_of(const ImageShape& image, std::size_t i) {
-  const auto channels = static_cast<std::size_t>(image.channels);
-  const auto width = static_cast<std::size_t>(image.width);
-  const auto height = static_cast<std::size_t>(image.height);
-  const std::size_t pixel = i / channels;
-  return {pixel / width / height, static_cast<int>(pixel / width % height),
-          static_cast<int>(pixel % width), static_cast<int>(i % channels)};
-}
-
-__device__ __forceinline__ std::size_t index_of(const ImageShape& image, const Place& p) {
-  return ((p.sample * static_cast<std::size_t>(image.height) + static_cast<std::size_t>(p.row)) *
-              static_cast<std::size_t>(image.width) +
-          static_cast<std::size_t>(p.column)) *
-             static_cast<std::size_t>(image.channels) +
-         static_cast<std::size_t>(p.channel);
-}
-
-__global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, ConstValues x, Values y,
-                                   Grouped<std::uint8_t> argmax) {
+template <int kWide>
+__global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, Pieces in, Pieces out,
+                                   ConstValues x, Values y, Grouped<std::uint8_t> argmax) {
   const int g = static_cast<int>(blockIdx.y);
-  const ImageShape out = shape.out();
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) * out.size();
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const Place at = place_of(out, i);
+  const int n = out.count(group.samples[g]);
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const Pieces::Place at = out.place(i);
+    const int row0 = at.row * shape.step() - shape.padding;
+    const int column0 = at.column * shape.step() - shape.padding;
+    Wide<float, kWide> best{};
+    Wide<std::uint8_t, kWide> winner{};
     bool any = false;
-    float best = 0;
-    int winner = 0;
-    for (int cell = 0; cell < shape.window * shape.window; ++cell) {
-      const int row = at.row * shape.step() - shape.padding + cell / shape.window;
-      const int column = at.column * shape.step() - shape.padding + cell % shape.window;
-      if (row < 0 || row >= shape.in.height || column < 0 || column >= shape.in.width) continue;
-      const float value = x[g][index_of(shape.in, {at.sample, row, column, at.channel})];
-      if (any && !(value > best)) continue;
-      any = true;
-      best = value;
-      winner = cell;
-    }
-    y[g][i] = best;
-    argmax[g][i] = static_cast<std::uint8_t>(winner);
+    for (int h = 0; h < shape.window; ++h)
+      for (int w = 0; w < shape.window; ++w) {
+        const int row = row0 + h, column = column0 + w;
+        if (row < 0 || row >= shape.in.height || column < 0 || column >= shape.in.width) continue;
+        const auto value = wide<kWide>(x[g] + in.index(at.sample, row, column, at.channel));
+        for (int c = 0; c < kWide; ++c)
+          if (!any || value.values[c] > best.values[c]) {
+            best.values[c] = value.values[c];
+            winner.values[c] = static_cast<std::uint8_t>(h * shape.window + w);
+          }
+        any = true;
+      }
+    wide<kWide>(y[g] + i * kWide) = best;
+    wide<kWide>(argmax[g] + i * kWide) = winner;
   }
 }
 
-__global__ void max_backward_kernel(DeviceGroup group, PoolShape shape, ConstValues dy,
+template <int kWide>
+__global__ void max_backward_kernel(DeviceGroup group, PoolShape shape, Pieces in, Pieces out,
+                                    Divider step, ConstValues dy,
                                     Grouped<const std::uint8_t> argmax, Values dx) {
   const int g = static_cast<int>(blockIdx.y);
-  const ImageShape out = shape.out();
-  const int step = shape.step();
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) * shape.in.size();
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const Place at = place_of(shape.in, i);
+  const int n = in.count(group.samples[g]);
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const Pieces::Place at = in.place(i);
     const int row = at.row + shape.padding, column = at.column + shape.padding;
-    const int first_row = row < shape.window ? 0 : (row - shape.window) / step + 1;
-    const int first_column = column < shape.window ? 0 : (column - shape.window) / step + 1;
-    float sum = 0;
-    for (int h = first_row; h < out.height && h * step <= row; ++h)
-      for (int w = first_column; w < out.width && w * step <= column; ++w) {
-        const std::size_t window = index_of(out, {at.sample, h, w, at.channel});
-        const int cell = (row - h * step) * shape.window + column - w * step;
-        if (argmax[g][window] == cell) sum += dy[g][window];
+    const int first_row = row < shape.window ? 0 : step.quotient(row - shape.window) + 1;
+    const int first_column = column < shape.window ? 0 : step.quotient(column - shape.window) + 1;
+    Wide<float, kWide> sum{};
+    for (int h = first_row; h < out.image.height && h * step.divisor() <= row; ++h)
+      for (int w = first_column; w < out.image.width && w * step.divisor() <= column; ++w) {
+        const int window = out.index(at.sample, h, w, at.channel);
+        const int cell = (row - h * step.divisor()) * shape.window + column - w * step.divisor();
+        const auto winner = wide<kWide>(argmax[g] + window);
+        const auto gradient = wide<kWide>(dy[g] + window);
+        for (int c = 0; c < kWide; ++c)
+          if (winner.values[c] == cell) sum.values[c] += gradient.values[c];
       }
-    dx[g][i] = sum;
+    wide<kWide>(dx[g] + i * kWide) = sum;
   }
 }
 
@@ -106,19 +133,26 @@ __global__ void mean_backward_kernel(DeviceGroup group, ImageShape shape, ConstV
 void CudaOps::max_pool_forward(const Group& group, const PoolShape& shape, ConstValues x, Values y,
                                Grouped<std::uint8_t> argmax) {
   const DeviceGroup here = on_device(group);
-  const std::size_t most = static_cast<std::size_t>(here.most) * shape.out().size();
-  if (most == 0) return;
-  FEDSELECT_CUDA(launch(max_forward_kernel, grid_of(most, here.clients), kThreads, 0, stream_.get(),
-                        here, shape, x, y, argmax));
+  if (here.most == 0 || shape.out().size() == 0) return;
+  const bool quads = shape.in.channels % kQuad == 0 && is_aligned(x) && is_aligned(y) &&
+                     is_aligned(argmax);
+  const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
+  const dim3 grid = grid_of(static_cast<std::size_t>(out.count(here.most)), here.clients);
+  FEDSELECT_CUDA(launch(quads ? max_forward_kernel<kQuad> : max_forward_kernel<1>, grid, kThreads,
+                        0, stream_.get(), here, shape, in, out, x, y, argmax));
 }
 
 void CudaOps::max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
                                 Grouped<const std::uint8_t> argmax, Values dx) {
   const DeviceGroup here = on_device(group);
-  const std::size_t most = static_cast<std::size_t>(here.most) * shape.in.size();
-  if (most == 0) return;
-  FEDSELECT_CUDA(launch(max_backward_kernel, grid_of(most, here.clients), kThreads, 0,
-                        stream_.get(), here, shape, dy, argmax, dx));
+  if (here.most == 0 || shape.in.size() == 0) return;
+  const bool quads = shape.in.channels % kQuad == 0 && is_aligned(dx) && is_aligned(dy) &&
+                     is_aligned(argmax);
+  const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
+  const dim3 grid = grid_of(static_cast<std::size_t>(in.count(here.most)), here.clients);
+  FEDSELECT_CUDA(launch(quads ? max_backward_kernel<kQuad> : max_backward_kernel<1>, grid, kThreads,
+                        0, stream_.get(), here, shape, in, out, Divider(shape.step()), dy, argmax,
+                        dx));
 }
 
 void CudaOps::mean_pool_forward(const Group& group, const ImageShape& shape, ConstValues x,

@@ -41,12 +41,36 @@ struct Selection {
   bool all_equals;  ///< Ties::threshold
 };
 
-/// A score's key if it can be taken, else kNone.
-__device__ __forceinline__ unsigned key_of(const Selection& s, int g, const Chunk& chunk, int at) {
-  const std::size_t i = chunk.begin + static_cast<std::size_t>(at);
-  if (((s.eligible[g][i / kWordBits] >> (i % kWordBits)) & 1U) == 0) return kNone;
-  const unsigned key = __float_as_uint(s.score[g][i]) & 0x7fffffffU;
-  return s.skip_zero && key == 0 ? kNone : key;
+/// Calls visit(index within the chunk, keys of the four scores from there on) for each quad of a
+/// chunk that this thread has; a score that can't be taken has the key kNone. All threads of a warp
+/// make the same number of calls.
+template <class Visit>
+__device__ __forceinline__ void for_each_quad_of_keys(const Selection& s, int g, const Chunk& chunk,
+                                                      const Visit& visit) {
+  constexpr int kQuads = kChunk / kThreads / kQuad;
+  const Word* eligible = s.eligible[g] + chunk.begin / kWordBits;
+  float4 scores[kQuads];
+  unsigned bits[kQuads];
+  FEDSELECT_UNROLL
+  for (int q = 0; q < kQuads; ++q) {  // all loads first, so that they are on their way together
+    const int at = (q * kThreads + static_cast<int>(threadIdx.x)) * kQuad;
+    scores[q] = {};
+    bits[q] = 0;
+    if (at >= chunk.size) continue;
+    scores[q] = load4(s.score[g] + chunk.begin + at);
+    const unsigned inside = chunk.size - at >= kQuad ? 0xfU : (1U << (chunk.size - at)) - 1;
+    bits[q] = static_cast<unsigned>(eligible[at / kWordBits] >> (at % kWordBits)) & inside;
+  }
+  const auto key_of = [&](float score, unsigned bit) {
+    const unsigned key = __float_as_uint(score) & 0x7fffffffU;
+    return bit == 0 || (s.skip_zero && key == 0) ? kNone : key;
+  };
+  FEDSELECT_UNROLL
+  for (int q = 0; q < kQuads; ++q) {
+    const unsigned keys[kQuad] = {key_of(scores[q].x, bits[q] & 1U), key_of(scores[q].y, bits[q] & 2U),
+                                  key_of(scores[q].z, bits[q] & 4U), key_of(scores[q].w, bits[q] & 8U)};
+    visit((q * kThreads + static_cast<int>(threadIdx.x)) * kQuad, keys);
+  }
 }
 
 __global__ void begin_kernel(DeviceGroup group, int ranges, const long long* counts, Selection s) {
@@ -66,13 +90,14 @@ __global__ void histogram_kernel(DeviceGroup group, DeviceRanges ranges, int rou
   for (int b = static_cast<int>(threadIdx.x); b < kBins; b += kThreads) bins[b] = 0;
   __syncthreads();
   const unsigned known = cut->key;
-  for (int at = static_cast<int>(threadIdx.x); at < chunk.size; at += kThreads) {
-    const unsigned key = key_of(s, g, chunk, at);
-    if (key == kNone) continue;
-    if (key > kInfiniteKey) atomicOr(&cut->nan, 1U);
-    if (round == 0 || key >> (shift + bits) == known >> (shift + bits))
-      atomicAdd(&bins[(key >> shift) & ((1U << bits) - 1)], 1U);
-  }
+  for_each_quad_of_keys(s, g, chunk, [&](int, const unsigned(&keys)[kQuad]) {
+    for (const unsigned key : keys) {
+      if (key == kNone) continue;
+      if (key > kInfiniteKey) atomicOr(&cut->nan, 1U);
+      if (round == 0 || key >> (shift + bits) == known >> (shift + bits))
+        atomicAdd(&bins[(key >> shift) & ((1U << bits) - 1)], 1U);
+    }
+  });
   __syncthreads();
   unsigned* all = s.histograms + (static_cast<std::size_t>(g) * ranges.count + chunk.range) * kBins;
   for (int b = static_cast<int>(threadIdx.x); b < kBins; b += kThreads)
@@ -133,9 +158,11 @@ __global__ void equals_kernel(DeviceGroup group, DeviceRanges ranges, Selection 
   if (group.samples[g] == 0) return;
   const Chunk chunk = chunk_of(ranges, blockIdx.x);
   const unsigned key = s.cuts[static_cast<std::size_t>(g) * ranges.count + chunk.range].key;
+  if (key == kNone) return;  // nothing is taken
   unsigned count = 0;
-  for (int at = static_cast<int>(threadIdx.x); at < chunk.size; at += kThreads)
-    count += key != kNone && key_of(s, g, chunk, at) == key ? 1 : 0;
+  for_each_quad_of_keys(s, g, chunk, [&](int, const unsigned(&keys)[kQuad]) {
+    for (const unsigned other : keys) count += other == key ? 1 : 0;
+  });
   for (int offset = kWarp / 2; offset > 0; offset /= 2)
     count += __shfl_xor_sync(kAllLanes, count, offset);
   if (threadIdx.x % kWarp == 0 && count != 0)
@@ -156,21 +183,28 @@ __global__ void offsets_kernel(DeviceGroup group, DeviceRanges ranges, Selection
 /// Writes the mask's words.
 __global__ void choose_kernel(DeviceGroup group, DeviceRanges ranges, Selection s) {
   __shared__ unsigned above[kChunkWords * 2], equal[kChunkWords * 2];  // halves of words
+  constexpr int kLanes = kWarp / kQuad;                                // that make one half
   const int g = static_cast<int>(blockIdx.y);
   if (group.samples[g] == 0) return;
   const Chunk chunk = chunk_of(ranges, blockIdx.x);
   const Cut cut = s.cuts[static_cast<std::size_t>(g) * ranges.count + chunk.range];
   if (cut.nan != 0) return;
-  for (int at = static_cast<int>(threadIdx.x); at < kChunk; at += kThreads) {
-    const unsigned key = at < chunk.size ? key_of(s, g, chunk, at) : kNone;
-    const bool taken = cut.key != kNone && key != kNone;
-    const unsigned more = __ballot_sync(kAllLanes, taken && key > cut.key ? 1 : 0);
-    const unsigned same = __ballot_sync(kAllLanes, taken && key == cut.key ? 1 : 0);
+  for_each_quad_of_keys(s, g, chunk, [&](int at, const unsigned(&keys)[kQuad]) {
+    unsigned more = 0, same = 0;
+    for (int j = 0; j < kQuad; ++j) {
+      const bool taken = cut.key != kNone && keys[j] != kNone;
+      more |= taken && keys[j] > cut.key ? 1U << (at % kWarp + j) : 0;
+      same |= taken && keys[j] == cut.key ? 1U << (at % kWarp + j) : 0;
+    }
+    for (int lanes = 1; lanes < kLanes; lanes *= 2) {
+      more |= __shfl_xor_sync(kAllLanes, more, lanes);
+      same |= __shfl_xor_sync(kAllLanes, same, lanes);
+    }
     if (at % kWarp == 0) {
       above[at / kWarp] = more;
       equal[at / kWarp] = same;
     }
-  }
+  });
   __syncthreads();
   const int w = static_cast<int>(threadIdx.x);
   if (w * 64 >= chunk.size) return;

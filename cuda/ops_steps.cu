@@ -7,8 +7,6 @@
 namespace fedselect::cuda {
 namespace {
 
-constexpr int kQuad = 4;  // values that a thread loads at once
-
 /// Calls visit(index, bits of the four values from there on that are in scope) for a chunk; the
 /// bits are never 0. mask: null for all.
 template <class Visit>
@@ -24,11 +22,6 @@ __device__ __forceinline__ void for_each_quad(const Chunk& chunk, const Word* ma
     if (bits != 0) visit(i, bits);
   }
 }
-
-__device__ __forceinline__ float4 load4(const float* p) {
-  return *reinterpret_cast<const float4*>(p);
-}
-__device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
 
 struct SgdArrays {
   ConstValues scale;
