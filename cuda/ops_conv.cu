@@ -2,6 +2,8 @@
 // [out][in][kernel][kernel] are first repacked so that threads side by side read values side by
 // side.
 
+#include <type_traits>
+
 #include "cuda_ops.hpp"
 #include "tile_product.hpp"
 
@@ -39,158 +41,130 @@ struct Window {
   }
 };
 
-/// Reads four neighbours, at once if they are of one pixel; value(j) is the j-th.
-template <class Value>
-__device__ __forceinline__ float4 four(const Value& value) {
-  return {value(0), value(1), value(2), value(3)};
-}
+/// A pixel of the batch, or a cell of the kernel with a channel: their sum is a place in an image.
+struct Spot {
+  int row, column;
+  int offset;  ///< of the image in the batch; the channel
+};
+constexpr int kFar = -(1 << 20);  ///< a row outside of every image
+constexpr int kOnes = 1 << 20;    ///< the same, where the value is 1 all the same
 
-__device__ __forceinline__ bool within(const ImageShape& image, int row, int column) {
-  return row >= 0 && row < image.height && column >= 0 && column < image.width;
-}
+/// Four neighbouring channels; only the first counts where all are of one cell.
+struct Cells {
+  Spot spots[kQuad];
+};
 
-/// Entries: output pixels of the batch; k = (i, j, c): the input that the kernel's cell sees there.
-struct Seen {
-  static constexpr bool kAlongDepth = true;
-  struct Place {
-    const float* image;  ///< null outside
-    int row, column;     ///< that the kernel's first cell sees
-  };
-  Window window;
-  ConstValues x;
-  bool in_quads;
-
-  Seen(const Window& w, ConstValues values)
-      : window(w), x(values), in_quads(w.shape.in.channels % kQuad == 0 && is_aligned(values)) {}
-
-  __device__ __forceinline__ Place place(int g, int entry, int entries) const {
-    if (entry >= entries) return {};
-    const int sample = window.out_pixels.quotient(entry);
-    const int pixel = window.out_pixels.remainder(entry);
-    const ConvShape& s = window.shape;
-    return {x[g] + static_cast<std::ptrdiff_t>(sample) * static_cast<std::ptrdiff_t>(s.in.size()),
-            window.out_width.quotient(pixel) * s.stride - s.padding,
-            window.out_width.remainder(pixel) * s.stride - s.padding};
+/// What output pixels see of the inputs: cell (i, j, c), and one more that is 1 everywhere, by which
+/// the gradient of the bias is added up.
+struct Inputs {
+  static constexpr bool kAreStrided = false;
+  __device__ __forceinline__ static ImageShape image(const Window& w) { return w.shape.in; }
+  __device__ __forceinline__ static Spot pixel(const Window& w, int n) {
+    const int pixel = w.out_pixels.remainder(n), stride = w.shape.stride;
+    return {w.out_width.quotient(pixel) * stride - w.shape.padding,
+            w.out_width.remainder(pixel) * stride - w.shape.padding,
+            w.out_pixels.quotient(n) * static_cast<int>(w.shape.in.size())};
   }
-  __device__ __forceinline__ const float* at(const Place& place, int k) const {
-    const int cell = window.in_channels.quotient(k);
-    const int row = place.row + window.kernel.quotient(cell);
-    const int column = place.column + window.kernel.remainder(cell);
-    const ImageShape& in = window.shape.in;
-    if (!within(in, row, column)) return nullptr;
-    return place.image + (row * in.width + column) * in.channels + window.in_channels.remainder(k);
-  }
-  __device__ __forceinline__ float4 quad(const Place& place, int k, int end) const {
-    if (place.image == nullptr || k >= end) return {};
-    if (in_quads) {
-      const float* values = at(place, k);
-      return values != nullptr ? load4(values) : float4{};
-    }
-    return four([&](int j) {
-      const float* value = k + j < end ? at(place, k + j) : nullptr;
-      return value != nullptr ? *value : 0;
-    });
+  __device__ __forceinline__ static Spot cell(const Window& w, int n) {
+    if (n == w.inputs()) return {kOnes, 0, 0};
+    const int cell = w.in_channels.quotient(n);
+    return {w.kernel.quotient(cell), w.kernel.remainder(cell), w.in_channels.remainder(n)};
   }
 };
 
-/// Entries: input pixels of the batch; k = (i, j, o): the gradient of the output whose window has
-/// the input in that cell.
-struct SeenBy {
-  static constexpr bool kAlongDepth = true;
-  using Place = Seen::Place;
-  Window window;
-  ConstValues dy;
-  bool in_quads;
-
-  SeenBy(const Window& w, ConstValues values)
-      : window(w), dy(values), in_quads(w.shape.out_channels % kQuad == 0 && is_aligned(values)) {}
-
-  __device__ __forceinline__ Place place(int g, int entry, int entries) const {
-    if (entry >= entries) return {};
-    const int sample = window.in_pixels.quotient(entry);
-    const int pixel = window.in_pixels.remainder(entry);
-    const auto size = static_cast<std::ptrdiff_t>(window.out.size());
-    return {dy[g] + sample * size, window.in_width.quotient(pixel) + window.shape.padding,
-            window.in_width.remainder(pixel) + window.shape.padding};
+/// The outputs in whose windows input pixels are: in cell (i, j), of channel o.
+struct Outputs {
+  static constexpr bool kAreStrided = true;
+  __device__ __forceinline__ static ImageShape image(const Window& w) { return w.out; }
+  __device__ __forceinline__ static Spot pixel(const Window& w, int n) {
+    const int pixel = w.in_pixels.remainder(n), padding = w.shape.padding;
+    return {w.in_width.quotient(pixel) + padding, w.in_width.remainder(pixel) + padding,
+            w.in_pixels.quotient(n) * static_cast<int>(w.out.size())};
   }
-  __device__ __forceinline__ const float* at(const Place& place, int k) const {
-    const int cell = window.out_channels.quotient(k);
-    const int row = place.row - window.kernel.quotient(cell);
-    const int column = place.column - window.kernel.remainder(cell);
-    if (row < 0 || column < 0) return nullptr;
-    const int out_row = window.stride.quotient(row), out_column = window.stride.quotient(column);
-    const int stride = window.shape.stride;
-    if (out_row * stride != row || out_column * stride != column ||
-        !within(window.out, out_row, out_column))
-      return nullptr;
-    return place.image + (out_row * window.out.width + out_column) * window.out.channels +
-           window.out_channels.remainder(k);
-  }
-  __device__ __forceinline__ float4 quad(const Place& place, int k, int end) const {
-    if (place.image == nullptr || k >= end) return {};
-    if (in_quads) {
-      const float* values = at(place, k);
-      return values != nullptr ? load4(values) : float4{};
-    }
-    return four([&](int j) {
-      const float* value = k + j < end ? at(place, k + j) : nullptr;
-      return value != nullptr ? *value : 0;
-    });
+  __device__ __forceinline__ static Spot cell(const Window& w, int n) {
+    const int cell = w.out_channels.quotient(n);
+    return {-w.kernel.quotient(cell), -w.kernel.remainder(cell), w.out_channels.remainder(n)};
   }
 };
 
-/// Entries: (i, j, c), and one more that is 1 for all k, by which the gradient of the bias is added
-/// up; k: output pixels of the batch.
-struct SeenByCell {
-  static constexpr bool kAlongDepth = false;
-  struct Place {
-    const float* images;  ///< null outside
-    int entry;
-  };
+/// Images as an operand. The entries are pixels and k cells, or the other way round.
+template <class Seen, bool kPixelsAreEntries>
+struct Images {
+  static constexpr bool kAlongDepth = kPixelsAreEntries;
+
   Window window;
-  ConstValues x;
+  ConstValues values;
   bool in_quads;
 
-  SeenByCell(const Window& w, ConstValues values)
-      : window(w), x(values), in_quads(w.shape.in.channels % kQuad == 0 && is_aligned(values)) {}
+  Images(const Window& w, ConstValues images, int channels)
+      : window(w), values(images), in_quads(channels % kQuad == 0 && is_aligned(images)) {}
 
-  __device__ __forceinline__ Place place(int g, int entry, int entries) const {
-    return {entry < entries ? x[g] : nullptr, entry};
+  __device__ __forceinline__ auto place(int entry, int entries) const {
+    return side<kPixelsAreEntries>(entry, entries);
   }
-  __device__ __forceinline__ float4 quad(const Place& place, int k, int end) const {
-    if (place.images == nullptr || k >= end) return {};
-    if (place.entry == window.inputs()) return {1, 0, 0, 0};
-    const ConvShape& s = window.shape;
-    const int sample = window.out_pixels.quotient(k), pixel = window.out_pixels.remainder(k);
-    const float* image = place.images + static_cast<std::ptrdiff_t>(sample) *
-                                            static_cast<std::ptrdiff_t>(s.in.size());
-    const int row = window.out_width.quotient(pixel) * s.stride - s.padding;
-    const int column = window.out_width.remainder(pixel) * s.stride - s.padding;
-    const auto at = [&](int entry) -> const float* {
-      const int cell = window.in_channels.quotient(entry);
-      const int r = row + window.kernel.quotient(cell);
-      const int c = column + window.kernel.remainder(cell);
-      if (!within(s.in, r, c)) return nullptr;
-      return image + (r * s.in.width + c) * s.in.channels + window.in_channels.remainder(entry);
+  __device__ __forceinline__ auto step(int k, int end) const {
+    return side<!kPixelsAreEntries>(k, end);
+  }
+  __device__ __forceinline__ float4 quad(int g, const Spot& pixel, const Cells& cells) const {
+    if (in_quads) {
+      const float* at = find(g, pixel, cells.spots[0]);
+      return at != nullptr ? load4(at) : float4{without(cells.spots[0]), 0, 0, 0};
+    }
+    const auto value = [&](int j) {
+      const float* at = find(g, pixel, cells.spots[j]);
+      return at != nullptr ? *at : without(cells.spots[j]);
     };
-    if (in_quads) {
-      const float* values = at(place.entry);
-      return values != nullptr ? load4(values) : float4{};
+    return {value(0), value(1), value(2), value(3)};
+  }
+  __device__ __forceinline__ float4 quad(int g, const Cells& cells, const Spot& pixel) const {
+    return quad(g, pixel, cells);
+  }
+
+  using Place = std::conditional_t<kPixelsAreEntries, Spot, Cells>;
+
+ private:
+  template <bool kPixels>
+  __device__ __forceinline__ auto side(int n, int all) const {
+    const Spot outside{kFar, 0, 0};
+    if constexpr (kPixels) {
+      return n < all ? Seen::pixel(window, n) : outside;
+    } else {
+      Cells cells;
+      cells.spots[0] = n < all ? Seen::cell(window, n) : outside;
+      FEDSELECT_UNROLL
+      for (int j = 1; j < kQuad; ++j)
+        cells.spots[j] = !in_quads && n + j < all ? Seen::cell(window, n + j) : outside;
+      return cells;
     }
-    return four([&](int j) {
-      const int entry = place.entry + j;
-      if (entry >= window.inputs()) return entry == window.inputs() ? 1.0F : 0.0F;
-      const float* value = at(entry);
-      return value != nullptr ? *value : 0;
-    });
+  }
+  /// Where the value lies; null for none.
+  __device__ __forceinline__ const float* find(int g, const Spot& pixel, const Spot& cell) const {
+    int row = pixel.row + cell.row, column = pixel.column + cell.column;
+    const ImageShape image = Seen::image(window);
+    if (Seen::kAreStrided && window.stride.divisor() != 1) {
+      if (row < 0 || column < 0 || window.stride.remainder(row) != 0 ||
+          window.stride.remainder(column) != 0)
+        return nullptr;
+      row = window.stride.quotient(row);
+      column = window.stride.quotient(column);
+    }
+    if (static_cast<unsigned>(row) >= static_cast<unsigned>(image.height) ||
+        static_cast<unsigned>(column) >= static_cast<unsigned>(image.width))
+      return nullptr;
+    return values[g] +
+           (pixel.offset + cell.offset + (row * image.width + column) * image.channels);
+  }
+  /// The value of a cell where there is no image.
+  __device__ __forceinline__ static float without(const Spot& cell) {
+    return cell.row == kOnes ? 1.0F : 0.0F;
   }
 };
 
 /// y[pixel][o] = sum over (i, j, c) of x w[(i, j, c)][o], + bias.
 struct Forward {
   static constexpr int kPartDepth = kUnparted;
-  static constexpr bool kAlongRows = false;
-  Seen a;
+  static constexpr bool kAlongRows = false, kRowsAreGiven = false;
+  Images<Inputs, true> a;
   Matrix<false> b;  ///< packed weights
   ConstValues bias;
   Values y;
@@ -211,8 +185,8 @@ struct Forward {
 /// dx[pixel][c] = sum over (i, j, o) of dy w[(i, j, o)][c].
 struct ByInput {
   static constexpr int kPartDepth = kUnparted;
-  static constexpr bool kAlongRows = false;
-  SeenBy a;
+  static constexpr bool kAlongRows = false, kRowsAreGiven = false;
+  Images<Outputs, true> a;
   Matrix<false> b;  ///< packed weights
   Values dx;
 
@@ -229,8 +203,8 @@ struct ByInput {
 /// of dy.
 struct ByWeight {
   static constexpr int kPartDepth = kPartPixels;
-  static constexpr bool kAlongRows = false;
-  SeenByCell a;
+  static constexpr bool kAlongRows = false, kRowsAreGiven = true;
+  Images<Inputs, false> a;
   Matrix<false> b;  ///< dy
   Values partial;
 
@@ -301,8 +275,8 @@ void CudaOps::conv_forward(const Group& group, const ConvShape& shape, ConstValu
   if (here.most == 0 || shape.out().size() == 0) return;
   Arena::Frame frame(arena_);
   const Matrix<false> packed(pack_weights(frame, here, shape, false, weight), shape.out_channels);
-  FEDSELECT_CUDA(launch_product(
-      here, Forward{Seen(Window(shape), x), packed, bias, y}, stream_.get()));
+  const Images<Inputs, true> seen(Window(shape), x, shape.in.channels);
+  FEDSELECT_CUDA(launch_product(here, Forward{seen, packed, bias, y}, stream_.get()));
 }
 
 void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstValues x,
@@ -314,7 +288,8 @@ void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstVal
   Arena::Frame frame(arena_);
   if (dx) {
     const Matrix<false> packed(pack_weights(frame, here, shape, true, weight), shape.in.channels);
-    FEDSELECT_CUDA(launch_product(here, ByInput{SeenBy(window, dy), packed, dx}, stream_.get()));
+    const Images<Outputs, true> seen(window, dy, shape.out_channels);
+    FEDSELECT_CUDA(launch_product(here, ByInput{seen, packed, dx}, stream_.get()));
   }
   if (dweight || dbias) {
     const int channels = shape.out_channels;
@@ -323,9 +298,9 @@ void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstVal
     const Values partial{
         frame.take<float>(parts * values * static_cast<std::size_t>(here.clients)),
         static_cast<std::ptrdiff_t>(parts * values)};
-    FEDSELECT_CUDA(launch_product(
-        here, ByWeight{SeenByCell(window, x), Matrix<false>(dy, channels), partial},
-        stream_.get()));
+    const Images<Inputs, false> seen(window, x, shape.in.channels);
+    FEDSELECT_CUDA(launch_product(here, ByWeight{seen, Matrix<false>(dy, channels), partial},
+                                  stream_.get()));
     FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0,
                           stream_.get(), here, window, partial, dweight, dbias));
   }

@@ -9,8 +9,8 @@ namespace {
 
 /// partial[part][sample][o] = sum over the part's inputs of x w.
 struct Forward {
-  static constexpr int kPartDepth = 512;
-  static constexpr bool kAlongRows = true;
+  static constexpr int kPartDepth = 256;
+  static constexpr bool kAlongRows = true, kRowsAreGiven = true;
   Matrix<true> a;  ///< weights
   Matrix<true> b;  ///< x
   LinearShape shape;
@@ -26,7 +26,7 @@ struct Forward {
 /// dx[sample][i] = sum over o of dy w.
 struct ByInput {
   static constexpr int kPartDepth = 1 << 30;
-  static constexpr bool kAlongRows = true;
+  static constexpr bool kAlongRows = true, kRowsAreGiven = true;
   Matrix<false> a;  ///< weights
   Matrix<true> b;   ///< dy
   LinearShape shape;
@@ -41,7 +41,7 @@ struct ByInput {
 /// dweight[o][i] = sum over the samples of dy x.
 struct ByWeight {
   static constexpr int kPartDepth = 1 << 30;
-  static constexpr bool kAlongRows = false;
+  static constexpr bool kAlongRows = false, kRowsAreGiven = true;
   Matrix<false> a;  ///< dy
   Matrix<false> b;  ///< x
   LinearShape shape;

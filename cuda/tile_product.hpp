@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "kernels.hpp"
 
 /// Matrix products of all clients in one launch, for layers: C(row, column) = sum over k of A(row,
@@ -8,32 +10,51 @@
 /// size: a client's result depends on its own numbers alone, not on the clients beside it, the tile
 /// or the GPU. (cuBLAS chooses an algorithm by the number of clients, and gives other bits.)
 ///
-/// A block makes a tile of 128 rows by 32 or 64 columns, a thread 8 by 4 or 8 of it. While it
-/// multiplies 16 of k, which lie in shared memory, the next 16 are on their way.
+/// A block makes a tile of C. While it multiplies 16 of k, which lie in shared memory, the next 16
+/// are on their way.
 namespace fedselect::cuda {
 
 inline constexpr int kProductThreads = 128;
-inline constexpr int kTileRows = 128;
 inline constexpr int kTileDepth = 16;
+
+/// How a block's threads share its tile: eight across the columns, `kThreadRows` rows each, and
+/// where rows are few, slices of k, which are added up in their order at the end.
+template <int kTileRows, int kTileColumns, int kRowsOfThread>
+struct Tiling {
+  static constexpr int kRows = kTileRows, kColumns = kTileColumns;
+  static constexpr int kAcross = 8, kDown = kRows / kRowsOfThread;
+  static constexpr int kThreadRows = kRowsOfThread, kThreadColumns = kColumns / kAcross;
+  static constexpr int kSliceThreads = kAcross * kDown;
+  static constexpr int kSlices = kProductThreads / kSliceThreads;
+};
+using WideTiling = Tiling<128, 64, 8>;
+using NarrowTiling = Tiling<128, 32, 8>;
+using SmallTiling = Tiling<32, 32, 8>;
 
 /// A tile's entries (rows of A, or columns of B) on their way to shared memory, as far as a thread
 /// carries them: four values at a time, which lie side by side in memory along k or along the
-/// entries. `Operand`: kAlongDepth says which; place(g, entry, entries) is what can be known
-/// before k is, quad(place, k, end) are the four values, 0 outside.
+/// entries, as Operand::kAlongDepth says. place(entry, entries) and step(k, end) are what an
+/// operand knows of an entry before k is known, and of k; quad(g, place, step) are the four values,
+/// 0 outside.
 template <class Operand, int kEntries>
 class Carrier {
  public:
   __device__ __forceinline__ Carrier(const Operand& operand, int g, int first, int entries)
-      : operand_(operand) {
+      : operand_(operand), g_(g) {
     FEDSELECT_UNROLL
-    for (int i = 0; i < kPlaces; ++i)
-      places_[i] = operand.place(g, first + entry_of(i), entries);
+    for (int i = 0; i < kPlaces; ++i) places_[i] = operand.place(first + entry_of(i), entries);
   }
 
   __device__ __forceinline__ void fetch(int k, int end) {
-    FEDSELECT_UNROLL
-    for (int i = 0; i < kQuads; ++i)
-      quads_[i] = operand_.quad(places_[i % kPlaces], k + depth_of(i), end);
+    if constexpr (Operand::kAlongDepth) {
+      const auto step = operand_.step(k + depth_of(0), end);
+      FEDSELECT_UNROLL
+      for (int i = 0; i < kQuads; ++i) quads_[i] = operand_.quad(g_, places_[i], step);
+    } else {
+      FEDSELECT_UNROLL
+      for (int i = 0; i < kQuads; ++i)
+        quads_[i] = operand_.quad(g_, places_[0], operand_.step(k + depth_of(i), end));
+    }
   }
 
   /// To tile[k][entry].
@@ -66,11 +87,12 @@ class Carrier {
   }
   __device__ __forceinline__ static int depth_of(int i) {
     constexpr int kAcross = kEntries / kQuad, kStep = kProductThreads / kAcross;
-    return Operand::kAlongDepth ? thread() % (kTileDepth / kQuad) * kQuad
+    return Operand::kAlongDepth ? thread() % (kTileDepth / kQuad) * kQuad  // for every i
                                 : thread() / kAcross + i * kStep;
   }
 
   const Operand& operand_;
+  int g_;
   typename Operand::Place places_[kPlaces];
   float4 quads_[kQuads];
 };
@@ -80,9 +102,10 @@ template <bool kDepthIsNear>
 struct Matrix {
   static constexpr bool kAlongDepth = kDepthIsNear;
   struct Place {
-    const float* at;  ///< of k = 0; null outside
-    int entries;      ///< from there on
+    int offset;
+    int left;  ///< how many there are from there on; 0 or less: outside
   };
+  using Step = Place;
 
   ConstValues data;
   int pitch;
@@ -91,16 +114,17 @@ struct Matrix {
   Matrix(ConstValues values, int row)
       : data(values), pitch(row), in_quads(row % kQuad == 0 && is_aligned(values)) {}
 
-  __device__ __forceinline__ Place place(int g, int entry, int entries) const {
-    if (entry >= entries) return {nullptr, 0};
-    return {data[g] + static_cast<std::ptrdiff_t>(entry) * (kAlongDepth ? pitch : 1),
-            entries - entry};
+  __device__ __forceinline__ Place place(int entry, int entries) const {
+    return {entry * (kAlongDepth ? pitch : 1), entries - entry};
   }
-  __device__ __forceinline__ float4 quad(const Place& place, int k, int end) const {
-    if (place.at == nullptr || k >= end) return {};
-    const float* at = place.at + static_cast<std::ptrdiff_t>(k) * (kAlongDepth ? 1 : pitch);
+  __device__ __forceinline__ Step step(int k, int end) const {
+    return {k * (kAlongDepth ? 1 : pitch), end - k};
+  }
+  __device__ __forceinline__ float4 quad(int g, const Place& place, const Step& step) const {
+    if (place.left <= 0 || step.left <= 0) return {};
+    const float* at = data[g] + (place.offset + step.offset);
     if (in_quads) return load4(at);
-    const int left = kAlongDepth ? end - k : place.entries;
+    const int left = kAlongDepth ? step.left : place.left;
     return {at[0], left > 1 ? at[1] : 0, left > 2 ? at[2] : 0, left > 3 ? at[3] : 0};
   }
 };
@@ -125,32 +149,34 @@ struct Extent {
 /// `Problem`: extent(samples), of whose depth a block takes kPartDepth; operands a and b;
 /// store(g, part, row, column, values, count), whose values lie along the rows or the columns, as
 /// kAlongRows says. Blocks: x tiles, y clients, z parts.
-template <class Problem, int kTileColumns>
-__global__ void __launch_bounds__(kProductThreads) product_kernel(DeviceGroup group, Problem problem) {
+template <class Problem, class Tile>
+__global__ void __launch_bounds__(kProductThreads, 3)
+    product_kernel(DeviceGroup group, Problem problem) {
   const int g = static_cast<int>(blockIdx.y);
   const int part = static_cast<int>(blockIdx.z);
   const int samples = group.samples[g];
   if (samples == 0) return;
   const Extent extent = problem.extent(samples);
-  const int column_tiles = (extent.columns + kTileColumns - 1) / kTileColumns;
-  const int row0 = static_cast<int>(blockIdx.x) / column_tiles * kTileRows;
-  const int column0 = static_cast<int>(blockIdx.x) % column_tiles * kTileColumns;
+  const int column_tiles = (extent.columns + Tile::kColumns - 1) / Tile::kColumns;
+  const int row0 = static_cast<int>(blockIdx.x) / column_tiles * Tile::kRows;
+  const int column0 = static_cast<int>(blockIdx.x) % column_tiles * Tile::kColumns;
   const int begin = part * Problem::kPartDepth;
   const int end = min(extent.depth - begin, Problem::kPartDepth) + begin;
   if (row0 >= extent.rows || begin >= end) return;
 
-  using CarrierA = Carrier<decltype(Problem::a), kTileRows>;
-  using CarrierB = Carrier<decltype(Problem::b), kTileColumns>;
+  using CarrierA = Carrier<decltype(Problem::a), Tile::kRows>;
+  using CarrierB = Carrier<decltype(Problem::b), Tile::kColumns>;
   constexpr int kRowA = CarrierA::kRow, kRowB = CarrierB::kRow;
   constexpr int kTileFloats = kTileDepth * (kRowA + kRowB);
-  constexpr int kHalves = kTileColumns / 32;
+  constexpr int kRows = Tile::kThreadRows, kColumns = Tile::kThreadColumns;
   auto* tile = dynamic_shared<float>();
   CarrierA a(problem.a, g, row0, extent.rows);
   CarrierB b(problem.b, g, column0, extent.columns);
-  const int x = static_cast<int>(threadIdx.x) % 8 * kQuad;
-  const int y = static_cast<int>(threadIdx.x) / 8 * kQuad;
+  const int t = static_cast<int>(threadIdx.x) % Tile::kSliceThreads;
+  const int slice = static_cast<int>(threadIdx.x) / Tile::kSliceThreads;
+  const int x = t % Tile::kAcross * kQuad, y = t / Tile::kAcross * kQuad;
 
-  float sum[8][4 * kHalves] = {};
+  float sum[kRows][kColumns] = {};
   a.fetch(begin, end);
   b.fetch(begin, end);
   a.put(tile);
@@ -162,21 +188,21 @@ __global__ void __launch_bounds__(kProductThreads) product_kernel(DeviceGroup gr
       a.fetch(k0 + kTileDepth, end);
       b.fetch(k0 + kTileDepth, end);
     }
-    const float* tile_a = tile + now * kTileFloats + y;
-    const float* tile_b = tile + now * kTileFloats + kTileDepth * kRowA + x;
+    const float* tile_a = tile + now * kTileFloats + slice * kRowA + y;
+    const float* tile_b = tile + now * kTileFloats + kTileDepth * kRowA + slice * kRowB + x;
     FEDSELECT_UNROLL
-    for (int k = 0; k < kTileDepth; ++k) {
-      alignas(sizeof(float4)) float left[8], right[4 * kHalves];
+    for (int k = 0; k < kTileDepth; k += Tile::kSlices) {
+      alignas(sizeof(float4)) float left[kRows], right[kColumns];
       FEDSELECT_UNROLL
-      for (int half = 0; half < 2; ++half)
-        store4(left + 4 * half, load4(tile_a + k * kRowA + 64 * half));
+      for (int i = 0; i < kRows; i += kQuad)
+        store4(left + i, load4(tile_a + k * kRowA + i * Tile::kDown));
       FEDSELECT_UNROLL
-      for (int half = 0; half < kHalves; ++half)
-        store4(right + 4 * half, load4(tile_b + k * kRowB + 32 * half));
+      for (int j = 0; j < kColumns; j += kQuad)
+        store4(right + j, load4(tile_b + k * kRowB + j * Tile::kAcross));
       FEDSELECT_UNROLL
-      for (int i = 0; i < 8; ++i)
+      for (int i = 0; i < kRows; ++i)
         FEDSELECT_UNROLL
-        for (int j = 0; j < 4 * kHalves; ++j) sum[i][j] = fmaf(left[i], right[j], sum[i][j]);
+        for (int j = 0; j < kColumns; ++j) sum[i][j] = fmaf(left[i], right[j], sum[i][j]);
     }
     if (more) {
       float* next = tile + (now ^ 1) * kTileFloats;
@@ -186,27 +212,38 @@ __global__ void __launch_bounds__(kProductThreads) product_kernel(DeviceGroup gr
     __syncthreads();
   }
 
-  const auto row_of = [&](int i) { return row0 + i / 4 * 64 + y + i % 4; };
-  const auto column_of = [&](int j) { return column0 + j / 4 * 32 + x + j % 4; };
-  if constexpr (Problem::kAlongRows) {
-    FEDSELECT_UNROLL
-    for (int j = 0; j < 4 * kHalves; ++j)
-      FEDSELECT_UNROLL
-      for (int i = 0; i < 8; i += 4)
-        if (row_of(i) < extent.rows && column_of(j) < extent.columns)
-          problem.store(g, part, row_of(i), column_of(j),
-                        {sum[i][j], sum[i + 1][j], sum[i + 2][j], sum[i + 3][j]},
-                        extent.rows - row_of(i));
-  } else {
-    FEDSELECT_UNROLL
-    for (int i = 0; i < 8; ++i)
-      FEDSELECT_UNROLL
-      for (int j = 0; j < 4 * kHalves; j += 4)
-        if (row_of(i) < extent.rows && column_of(j) < extent.columns)
-          problem.store(g, part, row_of(i), column_of(j),
-                        {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]},
-                        extent.columns - column_of(j));
+  if constexpr (Tile::kSlices > 1) {
+    constexpr int kSums = kRows * kColumns;
+    if (slice > 0)
+      for (int i = 0; i < kSums; ++i)
+        tile[((slice - 1) * kSums + i) * Tile::kSliceThreads + t] = sum[i / kColumns][i % kColumns];
+    __syncthreads();
+    if (slice > 0) return;
+    for (int other = 0; other < Tile::kSlices - 1; ++other)
+      for (int i = 0; i < kSums; ++i)
+        sum[i / kColumns][i % kColumns] += tile[(other * kSums + i) * Tile::kSliceThreads + t];
   }
+
+  const auto row_of = [&](int i) { return row0 + i / kQuad * kQuad * Tile::kDown + y + i % kQuad; };
+  const auto column_of = [&](int j) {
+    return column0 + j / kQuad * kQuad * Tile::kAcross + x + j % kQuad;
+  };
+  constexpr int kRowStep = Problem::kAlongRows ? kQuad : 1;
+  constexpr int kColumnStep = Problem::kAlongRows ? 1 : kQuad;
+  FEDSELECT_UNROLL
+  for (int i = 0; i < kRows; i += kRowStep)
+    FEDSELECT_UNROLL
+    for (int j = 0; j < kColumns; j += kColumnStep) {
+      const int row = row_of(i), column = column_of(j);
+      if (row >= extent.rows || column >= extent.columns) continue;
+      if constexpr (Problem::kAlongRows)
+        problem.store(g, part, row, column,
+                      {sum[i][j], sum[i + 1][j], sum[i + 2][j], sum[i + 3][j]}, extent.rows - row);
+      else
+        problem.store(g, part, row, column,
+                      {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]},
+                      extent.columns - column);
+    }
 }
 
 /// How many parts a product of this depth has.
@@ -215,21 +252,32 @@ __host__ __device__ int parts_of(int depth) {
   return depth / Problem::kPartDepth + (depth % Problem::kPartDepth != 0 ? 1 : 0);
 }
 
-/// Puts the products of all clients on the stream.
+template <class Tile, class Problem>
+[[nodiscard]] cudaError_t launch_tiles(const DeviceGroup& group, const Problem& problem,
+                                       cudaStream_t stream) {
+  constexpr int kTiles = 2 * kTileDepth * (Tile::kRows + Tile::kColumns + 2 * kQuad);
+  constexpr int kSlices = (Tile::kSlices - 1) * Tile::kRows * Tile::kColumns;
+  const Extent most = problem.extent(group.most);
+  const int tiles = (most.rows + Tile::kRows - 1) / Tile::kRows *
+                    ((most.columns + Tile::kColumns - 1) / Tile::kColumns);
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(group.clients),
+                  static_cast<unsigned>(parts_of<Problem>(most.depth)));
+  return launch(product_kernel<Problem, Tile>, grid, kProductThreads,
+                sizeof(float) * std::max(kTiles, kSlices), stream, group, problem);
+}
+
+/// Puts the products of all clients on the stream. `Problem::kRowsAreGiven`: rows don't depend on
+/// the samples, so that the order of sums can.
 template <class Problem>
 [[nodiscard]] cudaError_t launch_product(const DeviceGroup& group, const Problem& problem,
                                          cudaStream_t stream) {
   const Extent most = problem.extent(group.most);
-  const bool narrow = most.columns <= 32;
-  const int tile_columns = narrow ? 32 : 64;
-  const int tiles = (most.rows + kTileRows - 1) / kTileRows *
-                    ((most.columns + tile_columns - 1) / tile_columns);
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(group.clients),
-                  static_cast<unsigned>(parts_of<Problem>(most.depth)));
-  const std::size_t shared_bytes =
-      sizeof(float) * 2 * kTileDepth * static_cast<std::size_t>(kTileRows + tile_columns + 2 * kQuad);
-  return launch(narrow ? product_kernel<Problem, 32> : product_kernel<Problem, 64>, grid,
-                kProductThreads, shared_bytes, stream, group, problem);
+  if constexpr (Problem::kRowsAreGiven)
+    if (most.rows <= SmallTiling::kRows)
+      return launch_tiles<SmallTiling>(group, problem, stream);
+  return most.columns <= NarrowTiling::kColumns
+             ? launch_tiles<NarrowTiling>(group, problem, stream)
+             : launch_tiles<WideTiling>(group, problem, stream);
 }
 
 }  // namespace fedselect::cuda
