@@ -1,7 +1,6 @@
 #include "pinned_ring.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "check.hpp"
 
@@ -22,7 +21,8 @@ void PinnedRing::upload(cudaStream_t stream, void* device, const void* host, std
   for (std::size_t at = 0; at < bytes; at += kPiece) {
     const std::size_t part = std::min(kPiece, bytes - at);
     Piece& piece = next();
-    std::memcpy(piece.memory.get(), static_cast<const std::byte*>(host) + at, part);
+    threads_.copy(static_cast<std::byte*>(piece.memory.get()),
+                  static_cast<const std::byte*>(host) + at, part);
     FEDSELECT_CUDA(cudaMemcpyAsync(static_cast<std::byte*>(device) + at, piece.memory.get(), part,
                                    cudaMemcpyHostToDevice, stream));
     FEDSELECT_CUDA(cudaEventRecord(piece.free.get(), stream));
@@ -43,8 +43,8 @@ void PinnedRing::download(cudaStream_t stream, void* host, const void* device, s
     }
     Piece& piece = pieces_[(first + at / kPiece) % pieces_.size()];
     FEDSELECT_CUDA(cudaEventSynchronize(piece.free.get()));
-    std::memcpy(static_cast<std::byte*>(host) + at, piece.memory.get(),
-                std::min(kPiece, bytes - at));
+    threads_.copy(static_cast<std::byte*>(host) + at,
+                  static_cast<const std::byte*>(piece.memory.get()), std::min(kPiece, bytes - at));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 
+#include "base/copy_threads.hpp"
 #include "device.hpp"
 
 namespace fedselect::cuda {
@@ -17,7 +18,7 @@ class PinnedRing {
   void download(cudaStream_t stream, void* host, const void* device, std::size_t bytes);
 
  private:
-  static constexpr std::size_t kPiece = std::size_t{1} << 20;
+  static constexpr std::size_t kPiece = std::size_t{4} << 20;
   struct Piece {
     PinnedMemory memory;  ///< allocated on first use
     Event free;           ///< reached when the copy from it is done
@@ -25,6 +26,7 @@ class PinnedRing {
   /// The next piece, once it is free.
   Piece& next();
 
+  CopyThreads threads_{CopyThreads::useful()};
   std::array<Piece, 4> pieces_;
   std::size_t turn_ = 0;
 };

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace fedselect {
@@ -26,6 +28,28 @@ struct AlignedAllocator {
 /// A std::vector whose data starts at a multiple of kAlignment bytes.
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
+
+/// Allocator that leaves new elements as they are where a vector would make them zero.
+template <class T>
+struct UnsetAllocator : std::allocator<T> {
+  template <class U>
+  struct rebind {  // NOLINT(readability-identifier-naming): the standard's name
+    using other = UnsetAllocator<U>;
+  };
+  template <class U>
+  void construct(U* p) noexcept {
+    ::new (static_cast<void*>(p)) U;
+  }
+  template <class U, class... Arguments>
+  void construct(U* p, Arguments&&... arguments) {
+    std::construct_at(p, std::forward<Arguments>(arguments)...);
+  }
+};
+
+/// A std::vector of numbers that does not touch the memory of new elements: who fills it is the
+/// first to do so.
+template <class T>
+using UnsetVector = std::vector<T, UnsetAllocator<T>>;
 
 /// The least multiple of `unit` that is not below `n`.
 constexpr std::size_t round_up(std::size_t n, std::size_t unit) {

@@ -116,7 +116,7 @@ void ClientGroup::save(ops::Ops& via, ClientStore& store) {
     ClientState& state = store.state(clients_[i]);
     if (counts[i] > 0) rule_[i] = resting_mask(via, g);
     state.mask = counts[i] > 0 ? rule_[i] : nullptr;
-    if (state.personal.size() != counts[i]) state.personal = std::vector<float>(counts[i]);
+    if (state.personal.size() != counts[i]) state.personal = UnsetVector<float>(counts[i]);
     gradient_.download(via, g, std::span(state.personal));
     if (mask_proposed_[i] != 0) {
       std::vector<Word> words(layout_.words());

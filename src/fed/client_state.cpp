@@ -22,10 +22,10 @@ class Writer {
     bytes_.insert(bytes_.end(), more.begin(), more.end());
     bytes_.resize((bytes_.size() + 7) / 8 * 8);
   }
-  template <class T>
-  void counted(const std::vector<T>& values) {
+  template <class Vector>
+  void counted(const Vector& values) {
     number(values.size());
-    array(std::span<const T>(values));
+    array(std::span(values));
   }
   std::vector<std::byte> take() { return std::move(bytes_); }
 
@@ -37,17 +37,17 @@ class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : left_(bytes) {}
   std::uint64_t number() { return array<std::uint64_t>(1).front(); }
-  template <class T>
-  std::vector<T> array(std::size_t count) {
-    std::vector<T> values(count);
+  template <class T, class Vector = std::vector<T>>
+  Vector array(std::size_t count) {
+    Vector values(count);
     const std::size_t bytes = count * sizeof(T);
     if (count > 0) std::memcpy(values.data(), left_.data(), bytes);
     left_ = left_.subspan((bytes + 7) / 8 * 8);
     return values;
   }
-  template <class T>
-  std::vector<T> counted() {
-    return array<T>(number());
+  template <class T, class Vector = std::vector<T>>
+  Vector counted() {
+    return array<T, Vector>(number());
   }
 
  private:
@@ -194,7 +194,7 @@ MaskPtr unpack_mask(Reader& in, const std::vector<MaskPtr>& common) {
 
 std::size_t ClientState::bytes() const {
   std::size_t bytes = sizeof(ClientState) + personal.capacity() * sizeof(float) +
-                      vectors.capacity() * sizeof(std::vector<float>) +
+                      vectors.capacity() * sizeof(UnsetVector<float>) +
                       scalars.capacity() * sizeof(double);
   for (const auto& vector : vectors) bytes += vector.capacity() * sizeof(float);
   for (const MaskPtr& own : {mask, next_mask})
@@ -217,9 +217,10 @@ ClientState unpack(Reader& in, const std::vector<MaskPtr>& common) {
   ClientState state;
   state.mask = unpack_mask(in, common);
   state.next_mask = unpack_mask(in, common);
-  state.personal = in.counted<float>();
+  using Values = UnsetVector<float>;
+  state.personal = in.counted<float, Values>();
   state.vectors.resize(in.number());
-  for (auto& vector : state.vectors) vector = in.counted<float>();
+  for (auto& vector : state.vectors) vector = in.counted<float, Values>();
   state.scalars = in.counted<double>();
   return state;
 }

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/aligned.hpp"
 #include "fed/mask.hpp"
 
 namespace fedselect {
@@ -12,9 +13,9 @@ namespace fedselect {
 struct ClientState {
   MaskPtr mask = nullptr;            ///< null: nothing is personal
   MaskPtr next_mask = nullptr;       ///< proposed this round, takes effect after the broadcast
-  std::vector<float> personal = {};  ///< values where the mask is 1, in index order
+  UnsetVector<float> personal = {};  ///< values where the mask is 1, in index order
   /// Whole parameter vectors that the method asked for; empty before first use.
-  std::vector<std::vector<float>> vectors = {};
+  std::vector<UnsetVector<float>> vectors = {};
   std::vector<double> scalars = {};  ///< numbers that the method asked for; empty before first use
 
   bool is_empty() const {

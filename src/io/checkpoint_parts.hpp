@@ -40,10 +40,10 @@ inline std::uint64_t hash_of(int client, double tested, const ClientState& state
     hash.add_value(static_cast<std::int64_t>(mask != nullptr));
     if (mask) hash.add(mask->words());
   }
-  hash.add(state.personal);
+  hash.add(std::span(state.personal));
   for (const auto& vector : state.vectors) {
     hash.add_value(static_cast<std::int64_t>(vector.size()));
-    hash.add(vector);
+    hash.add(std::span(vector));
   }
   hash.add(state.scalars);
   return hash.value();

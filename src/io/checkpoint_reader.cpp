@@ -88,16 +88,20 @@ class ClientRows {
         checked_row(file_, "/clients/personal_begin", personal_begin_[i], count, personal_);
     if (static_cast<std::size_t>(count) != (state.mask ? state.mask->count() : 0))
       file_.refuse("/clients/personal_count", "does not fit the clients' masks");
-    state.personal = file_.read_rows<float>("/personal", begin, static_cast<hsize_t>(count));
+    const auto personal =
+        file_.read_rows<float>("/personal", begin, static_cast<hsize_t>(count));
+    state.personal.assign(personal.begin(), personal.end());
     if (took_part_[i] != 0) {
       if (scalars_ > 0) state.scalars = file_.read_rows<double>("/clients/scalars", i, 1);
       state.vectors.resize(vectors_);
       const auto rows = vectors_ > 0 ? file_.read_rows<std::int64_t>("/clients/vector_row", i, 1)
                                      : std::vector<std::int64_t>();
-      for (std::size_t v = 0; v < vectors_; ++v)
-        if (rows[v] != kNoRow)
-          state.vectors[v] = file_.read_rows<float>(
-              "/vectors", checked_row(file_, "/clients/vector_row", rows[v], 1, kept_vectors_), 1);
+      for (std::size_t v = 0; v < vectors_; ++v) {
+        if (rows[v] == kNoRow) continue;
+        const auto values = file_.read_rows<float>(
+            "/vectors", checked_row(file_, "/clients/vector_row", rows[v], 1, kept_vectors_), 1);
+        state.vectors[v].assign(values.begin(), values.end());
+      }
     }
     if (checkpoint::hash_of(client, tested_[i], state) != hash_[i])
       file_.refuse("/clients/hash", fmt::format("shows that client {} is damaged", client));

@@ -105,14 +105,14 @@ class ClientRows {
     next_mask_.append_value(write_mask(state.next_mask));
     personal_begin_.append_value(personal_.first() + personal_written_);
     personal_count_.append_value(static_cast<std::int64_t>(state.personal.size()));
-    personal_.append(state.personal);
+    personal_.append(std::span(state.personal));
     personal_written_ += static_cast<std::int64_t>(state.personal.size());
     if (scalars_ != nullptr)
       scalars_->append(took_part ? state.scalars : std::vector<double>(counts_.scalars_per_client));
     for (std::size_t v = 0; v < counts_.vectors_per_client; ++v) {
       const bool is_kept = took_part && !state.vectors[v].empty();
       vector_row_->append_value(is_kept ? vectors_->first() + vectors_written_++ : kNoRow);
-      if (is_kept) vectors_->append(state.vectors[v]);
+      if (is_kept) vectors_->append(std::span(state.vectors[v]));
     }
   }
 

@@ -31,8 +31,8 @@ TEST(FileSizes, CheckpointHoldsTheStates) {
   layout.add("weight", {10, 100}, TensorKind::weight, 0);
   std::vector<Word> words(layout.words(), kAllBits);
   const ClientState state{.mask = std::make_shared<const Mask>(words),
-                          .personal = std::vector<float>(1000),
-                          .vectors = {std::vector<float>(layout.padded_size())}};
+                          .personal = UnsetVector<float>(1000, 0.0F),
+                          .vectors = {UnsetVector<float>(layout.padded_size(), 0.0F)}};
   const ClientState nothing;
   const auto size = [&](std::vector<const ClientState*> states) {
     return file_sizes({.layout = &layout, .rounds = 1, .server_arrays = 1, .output = {}}, states)

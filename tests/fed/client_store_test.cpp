@@ -23,9 +23,9 @@ MaskPtr draw_mask(Random& random, std::size_t words, double density, bool is_com
   return std::make_shared<const Mask>(std::move(bits), is_common);
 }
 
-std::vector<float> draw_values(Random& random, std::size_t count) {
+UnsetVector<float> draw_values(Random& random, std::size_t count) {
   std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
+  UnsetVector<float> values(count);
   for (float& value : values) value = uniform(random);
   return values;
 }
