@@ -57,6 +57,20 @@ class Bench {
     return static_cast<double>(kSamples) * group_ / best;
   }
 
+  /// Bytes of parameters a second that the clients' sums take in.
+  double aggregation_bandwidth(double seconds) {
+    const std::size_t size = network_.layout().padded_size();
+    const std::vector<std::uint32_t> weights(static_cast<std::size_t>(group_), 1);
+    ops::DeviceArray<std::int64_t> sums(ops_, 1, size);
+    ops::DeviceArray<std::uint32_t> counts(ops_, 1, size);
+    const ops::SumView view{.low = sums.of(0), .weight = counts.of(0)};
+    const double best = fastest(seconds, [&] {
+      ops_.accumulate(clients_.active(), size, {.fraction_bits = 30}, weights,
+                      clients_.parameters(), clients_.mask(), view);
+    });
+    return static_cast<double>(size * sizeof(float)) * group_ / best;
+  }
+
   /// Bytes of scores a second that a selection of a quarter per tensor takes in.
   double selection_bandwidth(double seconds) {
     const auto ranges = network_.layout().ranges();
@@ -106,14 +120,16 @@ void run(const std::string& device, double seconds, ModelKind model,
   const auto ops = device == "cuda" ? cuda::make_ops(0) : ops::make_cpu_ops();
   const Network network({.name = model, .hidden = model == ModelKind::mlp ? 200 : 512}, {28, 28, 1},
                         10);
-  fmt::print("{}\n\n| clients side by side | images/s | GFLOP/s, nominal | selection GB/s |\n",
-             ops->device());
-  fmt::print("|---|---|---|---|\n");
+  fmt::print(
+      "{}\n\n| clients side by side | images/s | GFLOP/s, nominal | selection GB/s | "
+      "aggregation GB/s |\n|---|---|---|---|---|\n",
+      ops->device());
   for (const int group : groups) {
     Bench bench(*ops, network, group);
     const double images = bench.images_per_second(seconds);
-    fmt::print("| {} | {:.0f} | {:.0f} | {:.1f} |\n", group, images,
-               images * network.training_flops() * 1e-9, bench.selection_bandwidth(seconds) * 1e-9);
+    fmt::print("| {} | {:.0f} | {:.0f} | {:.1f} | {:.1f} |\n", group, images,
+               images * network.training_flops() * 1e-9, bench.selection_bandwidth(seconds) * 1e-9,
+               bench.aggregation_bandwidth(seconds) * 1e-9);
   }
 }
 

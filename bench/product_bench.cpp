@@ -83,8 +83,7 @@ class Layer {
     const double x = 4.0 * kSamples * shape_.in, y = 4.0 * kSamples * shape_.out;
     row("y", seconds_of([&] { ours_forward(0, clients_); }),
         seconds_of([&] { theirs_forward(0, clients_); }), weights + x + y);
-    row("dx",
-        seconds_of([&] {
+    row("dx", seconds_of([&] {
           ops_.linear_backward(group(clients_), shape_, of(x_, 0), of(weight_, 0), of(dy_, 0),
                                of(dx_, 0), {}, {});
         }),
@@ -93,8 +92,7 @@ class Layer {
                  shape_.in, of(dy_, 0), shape_.out, of(dx_, 0), shape_.in, clients_);
         }),
         weights + x + y);
-    row("dweight",
-        seconds_of([&] {
+    row("dweight", seconds_of([&] {
           ops_.linear_backward(group(clients_), shape_, of(x_, 0), of(weight_, 0), of(dy_, 0), {},
                                of(dweight_, 0), {});
         }),

@@ -16,9 +16,4 @@ void check(cudaError_t code, const char* expression) {
                                 cudaGetErrorString(code), advice));
 }
 
-void check(cublasStatus_t code, const char* expression) {
-  if (code == CUBLAS_STATUS_SUCCESS) return;
-  throw SystemError(fmt::format("cuda: {}: {}", expression, cublasGetStatusString(code)));
-}
-
 }  // namespace fedselect::cuda

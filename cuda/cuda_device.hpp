@@ -24,9 +24,6 @@ std::string bus_id(int device);
 /// Bytes of the current device's memory that are free. Throws SystemError.
 std::size_t free_memory();
 
-/// Bytes of device memory that an op set gives to cuBLAS, whatever it computes.
-inline constexpr std::size_t kWorkspace = std::size_t{32} << 20;
-
 /// The op set of GPU number `device`. Throws SystemError.
 std::unique_ptr<ops::Ops> make_ops(int device);
 

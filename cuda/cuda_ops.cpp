@@ -45,18 +45,6 @@ void CudaOps::enter_phase(std::string_view name) {
   in_phase_ = true;
 }
 
-/// Not while a graph is recorded: what is replayed has run before.
-cublasHandle_t CudaOps::cublas() {
-  if (!cublas_) {
-    cublas_ = make_cublas(stream_.get());
-    // A workspace of its own, so that cuBLAS allocates nothing while a graph is recorded, and gives
-    // the same bits in each run.
-    cublas_workspace_ = make_device_memory(kWorkspace);
-    FEDSELECT_CUDA(cublasSetWorkspace(cublas_.get(), cublas_workspace_.get(), kWorkspace));
-  }
-  return cublas_.get();
-}
-
 Ops& CudaOps::beside() {
   if (!beside_) beside_ = std::make_unique<CudaOps>(device_);
   return *beside_;
@@ -136,8 +124,8 @@ void CudaOps::forget() {
   constants_.clear();
 }
 
-/// The first time only warms up: constants go to the device, the arena grows, cuBLAS loads its
-/// kernels. The second time is recorded.
+/// The first time only warms up: constants go to the device, the arena grows. The second time is
+/// recorded.
 void CudaOps::replay(std::span<const std::uint64_t> key, const std::function<void()>& work) {
   if (replays_.size() > kMostReplays) forget();
   if (arena_generation_ != arena_.generation()) {
@@ -146,15 +134,8 @@ void CudaOps::replay(std::span<const std::uint64_t> key, const std::function<voi
     arena_generation_ = arena_.generation();
   }
   const auto [entry, is_new] = replays_.try_emplace(text_of(std::as_bytes(key)));
-  if (is_new || !entry->second.is_recordable) {
-    const std::string name = entry->first;  // the entry may go while the work is queued
-    is_recordable_ = true;
-    work();
-    const auto found = replays_.find(name);
-    if (found != replays_.end()) found->second.is_recordable = is_recordable_;
-    return;
-  }
-  Graph& graph = entry->second.graph;
+  if (is_new) return work();
+  Graph& graph = entry->second;
   if (!graph) {
     capturing_ = true;
     try {

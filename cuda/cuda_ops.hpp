@@ -163,19 +163,6 @@ class CudaOps final : public Ops {
     download(host.data(), device, host.size_bytes());
   }
   void forget();
-  cublasHandle_t cublas();
-  /// Column-major C = op(A) op(B) of each client; one of m, n and k is 0: its number of samples.
-  struct Product {
-    cublasOperation_t transa, transb;
-    int m, n, k;
-    ConstValues a;
-    int lda;
-    ConstValues b;
-    int ldb;
-    Values c;
-    int ldc;
-  };
-  void products(const Group& group, const Product& product);
   Values pack_weights(Arena::Frame& frame, const DeviceGroup& here, const ConvShape& shape,
                       bool out_is_inner, ConstValues weight);
   /// [rows][columns] -> [columns][rows] of each sample.
@@ -194,18 +181,11 @@ class CudaOps final : public Ops {
   int device_;
   std::string name_;
   Stream stream_;
-  Cublas cublas_;  ///< made, with its workspace, by the first product
-  DeviceMemory cublas_workspace_;
   Arena arena_;
   PinnedRing pinned_;
   std::unordered_map<std::string, DeviceMemory> constants_;
-  struct Replay {
-    Graph graph;                ///< empty: seen once
-    bool is_recordable = true;  ///< all its work can be part of a graph
-  };
-  std::unordered_map<std::string, Replay> replays_;
-  bool is_recordable_ = true;         ///< of what was queued since a replay began
-  std::size_t arena_generation_ = 0;  ///< with which the graphs were recorded
+  std::unordered_map<std::string, Graph> replays_;  ///< empty: seen once
+  std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded
   bool capturing_ = false;
   bool in_phase_ = false;
   Event reached_;                    ///< in this stream, where others wait for it

@@ -16,15 +16,6 @@ Event make_event() {
   return Event(event);
 }
 
-Cublas make_cublas(cudaStream_t stream) {
-  cublasHandle_t handle = nullptr;
-  FEDSELECT_CUDA(cublasCreate(&handle));
-  Cublas cublas(handle);
-  FEDSELECT_CUDA(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH));
-  FEDSELECT_CUDA(cublasSetStream(handle, stream));
-  return cublas;
-}
-
 DeviceMemory make_device_memory(std::size_t bytes) {
   void* memory = nullptr;
   if (bytes > 0) FEDSELECT_CUDA(cudaMalloc(&memory, bytes));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cublas_v2.h>
 #include <cuda_runtime.h>
 
 #include <cstddef>
@@ -37,7 +36,6 @@ class Handle {
 using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
 using Event = Handle<cudaEvent_t, cudaEventDestroy>;
 using Graph = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
-using Cublas = Handle<cublasHandle_t, cublasDestroy>;
 using DeviceMemory = Handle<void*, cudaFree>;
 using PinnedMemory = Handle<void*, cudaFreeHost>;
 
@@ -45,8 +43,6 @@ using PinnedMemory = Handle<void*, cudaFreeHost>;
 Stream make_stream();
 /// An event without a time stamp.
 Event make_event();
-/// cuBLAS on this stream, in full single precision.
-Cublas make_cublas(cudaStream_t stream);
 /// Device memory, unspecified content, aligned to 256 bytes.
 DeviceMemory make_device_memory(std::size_t bytes);
 /// Page-locked host memory, which copies read and write without a stop.

@@ -20,6 +20,20 @@ __device__ __forceinline__ float4 load4(const float* p) {
 }
 __device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
 
+/// `kWide` values that lie side by side.
+template <class T, int kWide>
+struct alignas(sizeof(T) * kWide) Wide {
+  T values[kWide];
+};
+template <int kWide, class T>
+__device__ __forceinline__ const Wide<T, kWide>& wide(const T* p) {
+  return *reinterpret_cast<const Wide<T, kWide>*>(p);
+}
+template <int kWide, class T>
+__device__ __forceinline__ Wide<T, kWide>& wide(T* p) {
+  return *reinterpret_cast<Wide<T, kWide>*>(p);
+}
+
 /// Whether the arrays of all clients can be read four values at once.
 template <class T>
 bool is_aligned(const ops::Grouped<T>& values) {

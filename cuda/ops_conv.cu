@@ -54,8 +54,8 @@ struct Cells {
   Spot spots[kQuad];
 };
 
-/// What output pixels see of the inputs: cell (i, j, c), and one more that is 1 everywhere, by which
-/// the gradient of the bias is added up.
+/// What output pixels see of the inputs: cell (i, j, c), and one more that is 1 everywhere, by
+/// which the gradient of the bias is added up.
 struct Inputs {
   static constexpr bool kAreStrided = false;
   __device__ __forceinline__ static ImageShape image(const Window& w) { return w.shape.in; }
@@ -151,8 +151,7 @@ struct Images {
     if (static_cast<unsigned>(row) >= static_cast<unsigned>(image.height) ||
         static_cast<unsigned>(column) >= static_cast<unsigned>(image.width))
       return nullptr;
-    return values[g] +
-           (pixel.offset + cell.offset + (row * image.width + column) * image.channels);
+    return values[g] + (pixel.offset + cell.offset + (row * image.width + column) * image.channels);
   }
   /// The value of a cell where there is no image.
   __device__ __forceinline__ static float without(const Spot& cell) {
@@ -161,7 +160,7 @@ struct Images {
 };
 
 /// y[pixel][o] = sum over (i, j, c) of x w[(i, j, c)][o], + bias.
-struct Forward {
+struct ConvForward {
   static constexpr int kPartDepth = kUnparted;
   static constexpr bool kAlongRows = false, kRowsAreGiven = false;
   Images<Inputs, true> a;
@@ -183,7 +182,7 @@ struct Forward {
 };
 
 /// dx[pixel][c] = sum over (i, j, o) of dy w[(i, j, o)][c].
-struct ByInput {
+struct ConvByInput {
   static constexpr int kPartDepth = kUnparted;
   static constexpr bool kAlongRows = false, kRowsAreGiven = false;
   Images<Outputs, true> a;
@@ -201,7 +200,7 @@ struct ByInput {
 
 /// partial[part][(i, j, c)][o] = sum over the part's output pixels of x dy; a last row is the sum
 /// of dy.
-struct ByWeight {
+struct ConvByWeight {
   static constexpr int kPartDepth = kPartPixels;
   static constexpr bool kAlongRows = false, kRowsAreGiven = true;
   Images<Inputs, false> a;
@@ -242,7 +241,7 @@ __global__ void add_parts_kernel(DeviceGroup group, Window window, ConstValues p
   if (samples == 0) return;
   const ConvShape& shape = window.shape;
   const int weights = window.inputs() * shape.out_channels, all = weights + shape.out_channels;
-  const int parts = parts_of<ByWeight>(window.of_out(samples));
+  const int parts = parts_of<ConvByWeight>(window.of_out(samples));
   for (int i = static_cast<int>(first_element()); i < all; i += static_cast<int>(element_step())) {
     const int row = window.out_channels.quotient(i), o = window.out_channels.remainder(i);
     const int cell = window.in_channels.quotient(row), c = window.in_channels.remainder(row);
@@ -276,7 +275,7 @@ void CudaOps::conv_forward(const Group& group, const ConvShape& shape, ConstValu
   Arena::Frame frame(arena_);
   const Matrix<false> packed(pack_weights(frame, here, shape, false, weight), shape.out_channels);
   const Images<Inputs, true> seen(Window(shape), x, shape.in.channels);
-  FEDSELECT_CUDA(launch_product(here, Forward{seen, packed, bias, y}, stream_.get()));
+  FEDSELECT_CUDA(launch_product(here, ConvForward{seen, packed, bias, y}, stream_.get()));
 }
 
 void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstValues x,
@@ -289,17 +288,16 @@ void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstVal
   if (dx) {
     const Matrix<false> packed(pack_weights(frame, here, shape, true, weight), shape.in.channels);
     const Images<Outputs, true> seen(window, dy, shape.out_channels);
-    FEDSELECT_CUDA(launch_product(here, ByInput{seen, packed, dx}, stream_.get()));
+    FEDSELECT_CUDA(launch_product(here, ConvByInput{seen, packed, dx}, stream_.get()));
   }
   if (dweight || dbias) {
     const int channels = shape.out_channels;
-    const auto parts = static_cast<std::size_t>(parts_of<ByWeight>(window.of_out(here.most)));
+    const auto parts = static_cast<std::size_t>(parts_of<ConvByWeight>(window.of_out(here.most)));
     const std::size_t values = shape.weights() + static_cast<std::size_t>(channels);
-    const Values partial{
-        frame.take<float>(parts * values * static_cast<std::size_t>(here.clients)),
-        static_cast<std::ptrdiff_t>(parts * values)};
+    const Values partial{frame.take<float>(parts * values * static_cast<std::size_t>(here.clients)),
+                         static_cast<std::ptrdiff_t>(parts * values)};
     const Images<Inputs, false> seen(window, x, shape.in.channels);
-    FEDSELECT_CUDA(launch_product(here, ByWeight{seen, Matrix<false>(dy, channels), partial},
+    FEDSELECT_CUDA(launch_product(here, ConvByWeight{seen, Matrix<false>(dy, channels), partial},
                                   stream_.get()));
     FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0,
                           stream_.get(), here, window, partial, dweight, dbias));

@@ -8,7 +8,7 @@ namespace fedselect::cuda {
 namespace {
 
 /// partial[part][sample][o] = sum over the part's inputs of x w.
-struct Forward {
+struct LinearForward {
   static constexpr int kPartDepth = 256;
   static constexpr bool kAlongRows = true, kRowsAreGiven = true;
   Matrix<true> a;  ///< weights
@@ -24,7 +24,7 @@ struct Forward {
 };
 
 /// dx[sample][i] = sum over o of dy w.
-struct ByInput {
+struct LinearByInput {
   static constexpr int kPartDepth = 1 << 30;
   static constexpr bool kAlongRows = true, kRowsAreGiven = true;
   Matrix<false> a;  ///< weights
@@ -39,7 +39,7 @@ struct ByInput {
 };
 
 /// dweight[o][i] = sum over the samples of dy x.
-struct ByWeight {
+struct LinearByWeight {
   static constexpr int kPartDepth = 1 << 30;
   static constexpr bool kAlongRows = false, kRowsAreGiven = true;
   Matrix<false> a;  ///< dy
@@ -54,10 +54,11 @@ struct ByWeight {
 };
 
 /// y[sample][o] = sum over the parts, in their order, + bias. Limited by memory.
-__global__ void add_parts_kernel(DeviceGroup group, Forward problem, ConstValues bias, Values y) {
+__global__ void add_parts_kernel(DeviceGroup group, LinearForward problem, ConstValues bias,
+                                 Values y) {
   const int g = static_cast<int>(blockIdx.y);
   const int out = problem.shape.out, n = group.samples[g] * out;
-  const int parts = parts_of<Forward>(problem.shape.in);
+  const int parts = parts_of<LinearForward>(problem.shape.in);
   const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(problem.most) * out;
   for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
     float sum = 0;
@@ -88,14 +89,14 @@ void CudaOps::linear_forward(const Group& group, const LinearShape& shape, Const
   Arena::Frame frame(arena_);
   const std::size_t values =
       static_cast<std::size_t>(here.most) * static_cast<std::size_t>(shape.out);
-  const std::size_t size = values * static_cast<std::size_t>(parts_of<Forward>(shape.in));
+  const std::size_t size = values * static_cast<std::size_t>(parts_of<LinearForward>(shape.in));
   const Values partial{frame.take<float>(size * static_cast<std::size_t>(here.clients)),
                        static_cast<std::ptrdiff_t>(size)};
-  const Forward problem{
-      Matrix<true>(weight, shape.in), Matrix<true>(x, shape.in), shape, partial, here.most};
+  const LinearForward problem{Matrix<true>(weight, shape.in), Matrix<true>(x, shape.in), shape,
+                              partial, here.most};
   FEDSELECT_CUDA(launch_product(here, problem, stream_.get()));
-  FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0,
-                        stream_.get(), here, problem, bias, y));
+  FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0, stream_.get(),
+                        here, problem, bias, y));
 }
 
 void CudaOps::linear_backward(const Group& group, const LinearShape& shape, ConstValues x,
@@ -105,11 +106,13 @@ void CudaOps::linear_backward(const Group& group, const LinearShape& shape, Cons
   if (here.most == 0) return;
   if (dx)
     FEDSELECT_CUDA(launch_product(
-        here, ByInput{Matrix<false>(weight, shape.in), Matrix<true>(dy, shape.out), shape, dx},
+        here,
+        LinearByInput{Matrix<false>(weight, shape.in), Matrix<true>(dy, shape.out), shape, dx},
         stream_.get()));
   if (dweight)
     FEDSELECT_CUDA(launch_product(
-        here, ByWeight{Matrix<false>(dy, shape.out), Matrix<false>(x, shape.in), shape, dweight},
+        here,
+        LinearByWeight{Matrix<false>(dy, shape.out), Matrix<false>(x, shape.in), shape, dweight},
         stream_.get()));
   if (dbias)
     FEDSELECT_CUDA(launch(column_sums_kernel,

@@ -7,20 +7,6 @@
 namespace fedselect::cuda {
 namespace {
 
-/// `kWide` values that lie side by side, of as many channels.
-template <class T, int kWide>
-struct alignas(sizeof(T) * kWide) Wide {
-  T values[kWide];
-};
-template <int kWide, class T>
-__device__ __forceinline__ const Wide<T, kWide>& wide(const T* p) {
-  return *reinterpret_cast<const Wide<T, kWide>*>(p);
-}
-template <int kWide, class T>
-__device__ __forceinline__ Wide<T, kWide>& wide(T* p) {
-  return *reinterpret_cast<Wide<T, kWide>*>(p);
-}
-
 /// Images, kWide channels of a pixel at a time: where the i-th such piece of a batch lies.
 struct Pieces {
   struct Place {
@@ -134,8 +120,8 @@ void CudaOps::max_pool_forward(const Group& group, const PoolShape& shape, Const
                                Grouped<std::uint8_t> argmax) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.out().size() == 0) return;
-  const bool quads = shape.in.channels % kQuad == 0 && is_aligned(x) && is_aligned(y) &&
-                     is_aligned(argmax);
+  const bool quads =
+      shape.in.channels % kQuad == 0 && is_aligned(x) && is_aligned(y) && is_aligned(argmax);
   const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
   const dim3 grid = grid_of(static_cast<std::size_t>(out.count(here.most)), here.clients);
   FEDSELECT_CUDA(launch(quads ? max_forward_kernel<kQuad> : max_forward_kernel<1>, grid, kThreads,
@@ -146,8 +132,8 @@ void CudaOps::max_pool_backward(const Group& group, const PoolShape& shape, Cons
                                 Grouped<const std::uint8_t> argmax, Values dx) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.in.size() == 0) return;
-  const bool quads = shape.in.channels % kQuad == 0 && is_aligned(dx) && is_aligned(dy) &&
-                     is_aligned(argmax);
+  const bool quads =
+      shape.in.channels % kQuad == 0 && is_aligned(dx) && is_aligned(dy) && is_aligned(argmax);
   const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
   const dim3 grid = grid_of(static_cast<std::size_t>(in.count(here.most)), here.clients);
   FEDSELECT_CUDA(launch(quads ? max_backward_kernel<kQuad> : max_backward_kernel<1>, grid, kThreads,

@@ -67,8 +67,9 @@ __device__ __forceinline__ void for_each_quad_of_keys(const Selection& s, int g,
   };
   FEDSELECT_UNROLL
   for (int q = 0; q < kQuads; ++q) {
-    const unsigned keys[kQuad] = {key_of(scores[q].x, bits[q] & 1U), key_of(scores[q].y, bits[q] & 2U),
-                                  key_of(scores[q].z, bits[q] & 4U), key_of(scores[q].w, bits[q] & 8U)};
+    const unsigned keys[kQuad] = {
+        key_of(scores[q].x, bits[q] & 1U), key_of(scores[q].y, bits[q] & 2U),
+        key_of(scores[q].z, bits[q] & 4U), key_of(scores[q].w, bits[q] & 8U)};
     visit((q * kThreads + static_cast<int>(threadIdx.x)) * kQuad, keys);
   }
 }

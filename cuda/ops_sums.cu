@@ -17,51 +17,68 @@ struct Shared {
   ConstBits mask;
   const unsigned* weights;  ///< one a client
 
-  /// The client's weight at an index; 0 if it does not take part there.
-  __device__ __forceinline__ unsigned weight(const DeviceGroup& group, int g, std::size_t i) const {
-    if (group.samples[g] == 0) return 0;
-    const bool personal = mask && ((mask[g][i / kWordBits] >> (i % kWordBits)) & 1U) != 0;
-    return personal ? 0 : weights[g];
+  /// The client's weight; 0 if it does not take part.
+  __device__ __forceinline__ unsigned weight(const DeviceGroup& group, int g) const {
+    return group.samples[g] == 0 ? 0 : weights[g];
+  }
+  /// Bit j: the client shares index i + j.
+  template <int kWide>
+  __device__ __forceinline__ unsigned shared(int g, std::size_t i) const {
+    constexpr unsigned kAll = (1U << kWide) - 1;
+    return mask ? ~static_cast<unsigned>(mask[g][i / kWordBits] >> (i % kWordBits)) & kAll : kAll;
   }
 };
 
 /// first <- client * size + index of the first shared value that is not below the limit.
+template <int kWide>
 __global__ void check_kernel(DeviceGroup group, std::size_t size, Shared shared,
                              unsigned long long* first) {
   const int g = static_cast<int>(blockIdx.y);
-  for (std::size_t i = first_element(); i < size; i += element_step())
-    if (shared.weight(group, g, i) != 0 &&
-        !(fabsf(shared.theta[g][i]) < FixedPoint::kMagnitudeLimit))
-      atomicMin(first, static_cast<unsigned long long>(g) * size + i);
+  if (shared.weight(group, g) == 0) return;
+  for (std::size_t i = first_element() * kWide; i < size; i += element_step() * kWide) {
+    const unsigned bits = shared.shared<kWide>(g, i);
+    const auto theta = wide<kWide>(shared.theta[g] + i);
+    for (int j = 0; j < kWide; ++j)
+      if (((bits >> j) & 1U) != 0 && !(fabsf(theta.values[j]) < FixedPoint::kMagnitudeLimit))
+        atomicMin(first, static_cast<unsigned long long>(g) * size + i + static_cast<unsigned>(j));
+  }
 }
 
-/// A thread adds what all clients of the group share at an index: no two threads meet at a sum.
+/// A thread adds what all clients of the group share at its indices: no two threads meet at a sum.
+template <int kWide>
 __global__ void accumulate_kernel(DeviceGroup group, std::size_t size, FixedPoint fixed,
                                   double scale, Shared shared, const unsigned long long* first,
                                   SumView sum) {
   if (*first != kNobody) return;
-  for (std::size_t i = first_element(); i < size; i += element_step()) {
-    long long low = 0, high = 0;
-    unsigned weight = 0;
+  for (std::size_t i = first_element() * kWide; i < size; i += element_step() * kWide) {
+    long long low[kWide] = {}, high[kWide] = {};
+    unsigned weight[kWide] = {};
     for (int g = 0; g < group.clients; ++g) {
-      const unsigned w = shared.weight(group, g, i);
+      const unsigned w = shared.weight(group, g);
       if (w == 0) continue;
-      const long long q = __double2ll_rn(static_cast<double>(shared.theta[g][i]) * scale);
-      weight += w;
-      if (fixed.two_words) {
-        // w q = b 2^32 + a, with a = w * (q mod 2^32) and b = w * floor(q / 2^32).
-        const unsigned long long a =
-            static_cast<unsigned long long>(w) * (static_cast<unsigned long long>(q) & 0xffffffffU);
-        high += static_cast<long long>(w) * (q >> 32) + static_cast<long long>(a >> 32);
-        low += static_cast<long long>(a & 0xffffffffU);
-      } else {
-        low += static_cast<long long>(w) * q;
+      const unsigned bits = shared.shared<kWide>(g, i);
+      const auto theta = wide<kWide>(shared.theta[g] + i);
+      for (int j = 0; j < kWide; ++j) {
+        if (((bits >> j) & 1U) == 0) continue;
+        const long long q = __double2ll_rn(static_cast<double>(theta.values[j]) * scale);
+        weight[j] += w;
+        if (fixed.two_words) {
+          // w q = b 2^32 + a, with a = w * (q mod 2^32) and b = w * floor(q / 2^32).
+          const unsigned long long a = static_cast<unsigned long long>(w) *
+                                       (static_cast<unsigned long long>(q) & 0xffffffffU);
+          high[j] += static_cast<long long>(w) * (q >> 32) + static_cast<long long>(a >> 32);
+          low[j] += static_cast<long long>(a & 0xffffffffU);
+        } else {
+          low[j] += static_cast<long long>(w) * q;
+        }
       }
     }
-    if (weight == 0) continue;
-    sum.low[i] += low;
-    if (fixed.two_words) sum.high[i] += high;
-    sum.weight[i] += weight;
+    for (int j = 0; j < kWide; ++j) {
+      if (weight[j] == 0) continue;
+      sum.low[i + j] += low[j];
+      if (fixed.two_words) sum.high[i + j] += high[j];
+      sum.weight[i + j] += weight[j];
+    }
   }
 }
 
@@ -162,10 +179,14 @@ std::ptrdiff_t CudaOps::accumulate(const Group& group, std::size_t size, const F
                       send(frame, weights.first(static_cast<std::size_t>(here.clients)))};
   auto* first = frame.take<unsigned long long>(1);
   FEDSELECT_CUDA(cudaMemsetAsync(first, 0xff, sizeof(*first), stream_.get()));
-  FEDSELECT_CUDA(launch(check_kernel, grid_of(size, here.clients), kThreads, 0, stream_.get(), here,
+  const bool quads = size % kQuad == 0 && is_aligned(theta);
+  const int at_once = quads ? kQuad : 1;
+  FEDSELECT_CUDA(launch(quads ? check_kernel<kQuad> : check_kernel<1>,
+                        grid_of(size, here.clients, at_once), kThreads, 0, stream_.get(), here,
                         size, shared, first));
-  FEDSELECT_CUDA(launch(accumulate_kernel, grid_of(size, 1), kThreads, 0, stream_.get(), here, size,
-                        fixed, power_of_two(fixed.fraction_bits), shared, first, sum));
+  FEDSELECT_CUDA(launch(quads ? accumulate_kernel<kQuad> : accumulate_kernel<1>,
+                        grid_of(size, 1, at_once), kThreads, 0, stream_.get(), here, size, fixed,
+                        power_of_two(fixed.fraction_bits), shared, first, sum));
   unsigned long long found = 0;
   fetch(std::span(&found, 1), first);
   return found == kNobody ? -1 : static_cast<std::ptrdiff_t>(found);

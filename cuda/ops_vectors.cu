@@ -36,8 +36,8 @@ template <class Map>
 [[nodiscard]] cudaError_t launch_map(const DeviceGroup& group, std::size_t size, ConstValues x,
                                      Values y, cudaStream_t stream) {
   const bool in_quads = is_aligned(x) && is_aligned(y);
-  const dim3 grid = grid_of(static_cast<std::size_t>(group.most) * size, group.clients,
-                            in_quads ? kQuad : 1);
+  const dim3 grid =
+      grid_of(static_cast<std::size_t>(group.most) * size, group.clients, in_quads ? kQuad : 1);
   return launch(map_kernel<Map>, grid, kThreads, 0, stream, group, size, in_quads, x, y, Map{});
 }
 

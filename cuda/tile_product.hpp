@@ -200,9 +200,8 @@ __global__ void __launch_bounds__(kProductThreads, 3)
       for (int j = 0; j < kColumns; j += kQuad)
         store4(right + j, load4(tile_b + k * kRowB + j * Tile::kAcross));
       FEDSELECT_UNROLL
-      for (int i = 0; i < kRows; ++i)
-        FEDSELECT_UNROLL
-        for (int j = 0; j < kColumns; ++j) sum[i][j] = fmaf(left[i], right[j], sum[i][j]);
+      for (int i = 0; i < kRows; ++i) FEDSELECT_UNROLL
+      for (int j = 0; j < kColumns; ++j) sum[i][j] = fmaf(left[i], right[j], sum[i][j]);
     }
     if (more) {
       float* next = tile + (now ^ 1) * kTileFloats;
@@ -231,19 +230,17 @@ __global__ void __launch_bounds__(kProductThreads, 3)
   constexpr int kRowStep = Problem::kAlongRows ? kQuad : 1;
   constexpr int kColumnStep = Problem::kAlongRows ? 1 : kQuad;
   FEDSELECT_UNROLL
-  for (int i = 0; i < kRows; i += kRowStep)
-    FEDSELECT_UNROLL
-    for (int j = 0; j < kColumns; j += kColumnStep) {
-      const int row = row_of(i), column = column_of(j);
-      if (row >= extent.rows || column >= extent.columns) continue;
-      if constexpr (Problem::kAlongRows)
-        problem.store(g, part, row, column,
-                      {sum[i][j], sum[i + 1][j], sum[i + 2][j], sum[i + 3][j]}, extent.rows - row);
-      else
-        problem.store(g, part, row, column,
-                      {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]},
-                      extent.columns - column);
-    }
+  for (int i = 0; i < kRows; i += kRowStep) FEDSELECT_UNROLL
+  for (int j = 0; j < kColumns; j += kColumnStep) {
+    const int row = row_of(i), column = column_of(j);
+    if (row >= extent.rows || column >= extent.columns) continue;
+    if constexpr (Problem::kAlongRows)
+      problem.store(g, part, row, column, {sum[i][j], sum[i + 1][j], sum[i + 2][j], sum[i + 3][j]},
+                    extent.rows - row);
+    else
+      problem.store(g, part, row, column, {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]},
+                    extent.columns - column);
+  }
 }
 
 /// How many parts a product of this depth has.
@@ -273,11 +270,9 @@ template <class Problem>
                                          cudaStream_t stream) {
   const Extent most = problem.extent(group.most);
   if constexpr (Problem::kRowsAreGiven)
-    if (most.rows <= SmallTiling::kRows)
-      return launch_tiles<SmallTiling>(group, problem, stream);
-  return most.columns <= NarrowTiling::kColumns
-             ? launch_tiles<NarrowTiling>(group, problem, stream)
-             : launch_tiles<WideTiling>(group, problem, stream);
+    if (most.rows <= SmallTiling::kRows) return launch_tiles<SmallTiling>(group, problem, stream);
+  return most.columns <= NarrowTiling::kColumns ? launch_tiles<NarrowTiling>(group, problem, stream)
+                                                : launch_tiles<WideTiling>(group, problem, stream);
 }
 
 }  // namespace fedselect::cuda

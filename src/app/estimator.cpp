@@ -186,7 +186,7 @@ std::size_t Estimator::device_bytes(const SimulationSetup& setup,
   const auto further_groups = static_cast<std::size_t>(plan.count - 1);
   const std::size_t group =
       clients * ClientGroup::bytes_per_client(experiment_.network.layout(), algorithm.belongings());
-  return one + (clients - 1) * (peak_of(2) - one) + further_groups * group + device_.workspace() +
+  return one + (clients - 1) * (peak_of(2) - one) + further_groups * group +
          bytes_of(experiment_.data);
 }
 

@@ -118,7 +118,6 @@ void RankDevice::open_gpu(Communicator& comm) {
     ops_ = cuda::make_ops(device);
     gpu = host_name() + " " + cuda::bus_id(device);
   });
-  workspace_ = cuda::kWorkspace;
   place_ = fmt::format("{} at {}", ops_->device(), gpu.substr(gpu.rfind(' ') + 1));
   const Sharing sharing = count_equal(gpu, comm);
   const bool shared = sharing.most > 1;

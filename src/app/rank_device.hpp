@@ -27,8 +27,6 @@ class RankDevice {
   RankDevice(const DeviceOptions& options, Communicator& comm);
 
   Device view() const { return {*ops_, *sums_, group_, memory_}; }
-  /// Bytes of a GPU's memory that libraries take, whatever is computed.
-  std::size_t workspace() const { return workspace_; }
   /// What this rank computes on: a CPU's instruction set, or a GPU and where it sits.
   const std::string& place() const { return place_; }
   /// Lines for the log: what the ranks compute on, and why.
@@ -40,7 +38,6 @@ class RankDevice {
 
   int group_;
   std::size_t memory_ = 0;
-  std::size_t workspace_ = 0;
   std::unique_ptr<ops::Ops> ops_;
   std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops
   std::string place_;

@@ -9,7 +9,8 @@ namespace fedselect {
 
 namespace {
 
-constexpr std::size_t kWorthSharing = std::size_t{256} << 10;  // bytes; to wake a thread costs microseconds
+constexpr std::size_t kWorthSharing = std::size_t{256}
+                                      << 10;  // bytes; to wake a thread costs microseconds
 constexpr int kMostUseful = 4;
 
 }  // namespace

@@ -49,8 +49,6 @@ TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algori
 }
 
 constexpr std::size_t kLargestGroup = 65535;  // rows of a GPU's grid
-constexpr std::size_t kFillsDevice = 64;      // clients of small networks that keep a GPU at work
-constexpr std::size_t kTurns = 4;             // of a cohort: most states move while others train
 
 template <class Make>
 auto make_groups(std::size_t count, const Make& make) {
@@ -71,13 +69,9 @@ Simulation::GroupPlan Simulation::plan_groups(const Device& device, std::size_t 
       ClientGroup::bytes_per_client(network.layout(), algorithm.belongings());
   const std::size_t of_trainer =
       Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition);
-  const auto cohort = static_cast<std::size_t>(
-      std::ceil(setup.federation.participation * static_cast<double>(clients)));
-  const std::size_t turn = std::max(kFillsDevice, (cohort + kTurns - 1) / kTurns);
   const auto wanted = [&](std::size_t groups) {
-    if (device.group > 0) return static_cast<std::size_t>(device.group);
-    const std::size_t fits = device.memory / (groups * of_group + of_trainer);
-    return takes_turns && turn < cohort ? std::min(fits, turn) : fits;
+    return device.group > 0 ? static_cast<std::size_t>(device.group)
+                            : device.memory / (groups * of_group + of_trainer);
   };
   const int count = takes_turns && wanted(1) < clients ? 2 : 1;
   const std::size_t size = wanted(static_cast<std::size_t>(count));

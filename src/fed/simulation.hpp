@@ -116,8 +116,7 @@ class Simulation {
     int count = 1;
   };
   /// Of so many clients as many as were asked for, or as fit the device. If there are more and it
-  /// can copy while it trains, two groups take turns; a cohort that could fit whole is cut into a
-  /// few turns, too, as long as each fills the device.
+  /// can copy while it trains, two groups take turns.
   static GroupPlan plan_groups(const Device& device, std::size_t clients,
                                const SimulationSetup& setup, const Algorithm& algorithm,
                                const Network& network, const Partition& partition);

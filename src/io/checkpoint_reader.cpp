@@ -88,8 +88,7 @@ class ClientRows {
         checked_row(file_, "/clients/personal_begin", personal_begin_[i], count, personal_);
     if (static_cast<std::size_t>(count) != (state.mask ? state.mask->count() : 0))
       file_.refuse("/clients/personal_count", "does not fit the clients' masks");
-    const auto personal =
-        file_.read_rows<float>("/personal", begin, static_cast<hsize_t>(count));
+    const auto personal = file_.read_rows<float>("/personal", begin, static_cast<hsize_t>(count));
     state.personal.assign(personal.begin(), personal.end());
     if (took_part_[i] != 0) {
       if (scalars_ > 0) state.scalars = file_.read_rows<double>("/clients/scalars", i, 1);

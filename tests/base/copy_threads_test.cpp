@@ -21,12 +21,14 @@ TEST(CopyThreads, CopyEveryByteAndNoOther) {
   for (const int threads : {1, 2, 3, 4, 7}) {
     CopyThreads copier(threads);
     std::size_t turn = 0;
-    for (const std::size_t bytes : {0UL, 1UL, 4097UL, (256UL << 10) - 1, 256UL << 10, kMost - 1, kMost}) {
+    for (const std::size_t bytes :
+         {0UL, 1UL, 4097UL, (256UL << 10) - 1, 256UL << 10, kMost - 1, kMost}) {
       ++turn;
       for (std::size_t i = 0; i < kMost; ++i) from[i] = pattern(i, turn);
       std::fill(to.begin(), to.end(), std::byte{0xa5});
       copier.copy(to.data(), from.data(), bytes);
-      ASSERT_TRUE(std::equal(to.begin(), to.begin() + static_cast<std::ptrdiff_t>(bytes), from.begin()));
+      ASSERT_TRUE(
+          std::equal(to.begin(), to.begin() + static_cast<std::ptrdiff_t>(bytes), from.begin()));
       ASSERT_TRUE(std::all_of(to.begin() + static_cast<std::ptrdiff_t>(bytes), to.end(),
                               [](std::byte b) { return b == std::byte{0xa5}; }));
     }

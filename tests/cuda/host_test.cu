@@ -257,32 +257,5 @@ TEST_F(Host, MemoryHasAnEnd) {
   EXPECT_EQ(cudaMalloc(&memory, free + 1), cudaErrorMemoryAllocation);
 }
 
-// cuBLAS
-
-TEST_F(Host, ProductsOfAllShapes) {
-  const Cublas cublas = make_cublas(stream());
-  constexpr int m = 3, n = 4, k = 5;
-  float* a = floats(m * k);
-  float* b = floats(k * n);
-  float* c = floats(m * n);
-  for (int i = 0; i < m * k; ++i) a[i] = static_cast<float>(i % 7) - 3;
-  for (int i = 0; i < k * n; ++i) b[i] = static_cast<float>(i % 5) - 1;
-  const float one = 1, none = 0;
-  for (const auto transa : {CUBLAS_OP_N, CUBLAS_OP_T})
-    for (const auto transb : {CUBLAS_OP_N, CUBLAS_OP_T}) {
-      const bool ta = transa == CUBLAS_OP_T, tb = transb == CUBLAS_OP_T;
-      FEDSELECT_CUDA(cublasSgemmStridedBatched(cublas.get(), transa, transb, m, n, k, &one, a,
-                                               ta ? k : m, 0, b, tb ? n : k, 0, &none, c, m, 0, 1));
-      const auto product = read(c, m * n);  // c was poisoned: it is not read
-      for (int i = 0; i < m; ++i)
-        for (int j = 0; j < n; ++j) {
-          float sum = 0;
-          for (int l = 0; l < k; ++l)
-            sum += (ta ? a[i * k + l] : a[l * m + i]) * (tb ? b[l * n + j] : b[j * k + l]);
-          EXPECT_EQ(product[static_cast<std::size_t>(j * m + i)], sum);
-        }
-    }
-}
-
 }  // namespace
 }  // namespace fedselect::cuda

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -222,7 +223,15 @@ std::vector<LinearCase> linear_cases() {
 
 class LinearTest : public testing::TestWithParam<LinearCase> {};
 
-TEST_P(LinearTest, AgreesWithTheDefinition) {
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+Matrix matrix(const float* values, int rows, int columns) {
+  return Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+             values, rows, columns)
+      .cast<double>();
+}
+
+TEST_P(LinearTest, AgreesWithEigenInDoublePrecision) {
   const auto& [shape, samples] = GetParam();
   const auto in = static_cast<std::size_t>(shape.in);
   const auto out = static_cast<std::size_t>(shape.out);
@@ -243,19 +252,18 @@ TEST_P(LinearTest, AgreesWithTheDefinition) {
   Arrays dweight_ref = zeros_like(dweight);
   Arrays dbias_ref = zeros_like(dbias);
   for (std::size_t g = 0; g < samples.size(); ++g) {
-    for (std::size_t n = 0; n < static_cast<std::size_t>(samples[g]); ++n) {
-      for (std::size_t o = 0; o < out; ++o) {
-        const double dyo = dy[g][n * out + o];
-        double sum = bias[g][o];
-        for (std::size_t i = 0; i < in; ++i) {
-          sum += double{x[g][n * in + i]} * weight[g][o * in + i];
-          dx_ref[g][n * in + i] += dyo * weight[g][o * in + i];
-          dweight_ref[g][o * in + i] += dyo * x[g][n * in + i];
-        }
-        y_ref[g][n * out + o] = sum;
-        dbias_ref[g][o] += dyo;
-      }
-    }
+    const int n = samples[g];
+    if (n == 0) continue;
+    const Matrix x_g = matrix(x[g], n, shape.in), dy_g = matrix(dy[g], n, shape.out);
+    const Matrix w_g = matrix(weight[g], shape.out, shape.in);
+    const Matrix ones = Matrix::Ones(n, 1);
+    const auto store = [](const Matrix& from, std::vector<double>& to) {
+      std::copy_n(from.data(), from.size(), to.begin());
+    };
+    store(x_g * w_g.transpose() + ones * matrix(bias[g], 1, shape.out), y_ref[g]);
+    store(dy_g * w_g, dx_ref[g]);
+    store(dy_g.transpose() * x_g, dweight_ref[g]);
+    store(ones.transpose() * dy_g, dbias_ref[g]);
   }
   constexpr double kTolerance = 2e-6;  // of sums of up to 3136 products in one sequence
   for (const Isa isa : isas_here()) {
