@@ -22,6 +22,18 @@ std::string text_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+int count_of(const DeviceGroup& group, std::size_t per_sample) {
+  constexpr std::size_t kMost =
+      (std::size_t{1} << 31) - (std::size_t{1} << 25);  // and a grid's step
+  const std::size_t count = static_cast<std::size_t>(group.most) * per_sample;
+  if (count > kMost)
+    throw InputError(fmt::format(
+        "a GPU's kernels count {} values of a layer, and a batch of {} samples has {} each: "
+        "set a smaller train.batch or evaluate.batch",
+        kMost, group.most, per_sample));
+  return static_cast<int>(count);
+}
+
 CudaOps::CudaOps(int device) : device_(device) {
   FEDSELECT_CUDA(cudaSetDevice(device));
   cudaDeviceProp properties{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "ops/ops.hpp"
 
 /// What ops hand to kernels: host numbers that are on the device.
@@ -11,6 +13,10 @@ struct DeviceGroup {
   int most = 0;                  ///< samples of the client that brings most; 0: nothing to do
   const int* samples = nullptr;  ///< device: one number a client
 };
+
+/// How many values the group's largest batch has, `per_sample` each, for kernels that count in
+/// ints. Throws InputError if they are too many.
+int count_of(const DeviceGroup& group, std::size_t per_sample);
 
 /// Ranges of a parameter vector as kernels see them: cut into chunks of kChunk indices, one block
 /// each.

@@ -87,8 +87,8 @@ void CudaOps::transpose(const Group& group, int rows, int columns, ConstValues x
   const DeviceGroup here = on_device(group);
   const int size = rows * columns;
   if (here.most == 0 || size == 0) return;
-  const dim3 grid =
-      grid_of(static_cast<std::size_t>(here.most) * static_cast<std::size_t>(size), here.clients);
+  const int count = count_of(here, static_cast<std::size_t>(size));
+  const dim3 grid = grid_of(static_cast<std::size_t>(count), here.clients);
   FEDSELECT_CUDA(launch(transpose_kernel, grid, kThreads, 0, stream_.get(), here, Divider(rows),
                         Divider(size), columns, x, y));
 }

@@ -2,6 +2,7 @@
 // [out][in][kernel][kernel] are first repacked so that threads side by side read values side by
 // side.
 
+#include <algorithm>
 #include <type_traits>
 
 #include "cuda_ops.hpp"
@@ -46,7 +47,7 @@ struct Spot {
   int row, column;
   int offset;  ///< of the image in the batch; the channel
 };
-constexpr int kFar = -(1 << 20);  ///< a row outside of every image
+constexpr int kFar = -(1 << 21);  ///< a row outside of every image, whatever is added
 constexpr int kOnes = 1 << 20;    ///< the same, where the value is 1 all the same
 
 /// Four neighbouring channels; only the first counts where all are of one cell.
@@ -272,6 +273,7 @@ void CudaOps::conv_forward(const Group& group, const ConvShape& shape, ConstValu
                            ConstValues weight, ConstValues bias, Values y) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.out().size() == 0) return;
+  count_of(here, std::max(shape.in.size(), shape.out().size()));
   Arena::Frame frame(arena_);
   const Matrix<false> packed(pack_weights(frame, here, shape, false, weight), shape.out_channels);
   const Images<Inputs, true> seen(Window(shape), x, shape.in.channels);
@@ -283,6 +285,7 @@ void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstVal
                             Values dbias) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.out().size() == 0) return;
+  count_of(here, std::max(shape.in.size(), shape.out().size()));
   const Window window(shape);
   Arena::Frame frame(arena_);
   if (dx) {

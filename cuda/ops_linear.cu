@@ -1,6 +1,8 @@
 // Fully connected layers as products of tile_product.hpp, one launch for all clients whatever their
 // numbers of samples.
 
+#include <algorithm>
+
 #include "cuda_ops.hpp"
 #include "tile_product.hpp"
 
@@ -86,6 +88,7 @@ void CudaOps::linear_forward(const Group& group, const LinearShape& shape, Const
                              ConstValues weight, ConstValues bias, Values y) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  count_of(here, static_cast<std::size_t>(std::max(shape.in, shape.out)));
   Arena::Frame frame(arena_);
   const std::size_t values =
       static_cast<std::size_t>(here.most) * static_cast<std::size_t>(shape.out);
@@ -104,6 +107,7 @@ void CudaOps::linear_backward(const Group& group, const LinearShape& shape, Cons
                               Values dbias) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  count_of(here, static_cast<std::size_t>(std::max(shape.in, shape.out)));
   if (dx)
     FEDSELECT_CUDA(launch_product(
         here,

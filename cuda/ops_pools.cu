@@ -7,38 +7,36 @@
 namespace fedselect::cuda {
 namespace {
 
-/// Images, kWide channels of a pixel at a time: where the i-th such piece of a batch lies.
+/// Where a value lies in a batch of images.
+__device__ __forceinline__ int index_of(const ImageShape& image, int sample, int row, int column,
+                                        int channel) {
+  return ((sample * image.height + row) * image.width + column) * image.channels + channel;
+}
+
+/// Images, some channels of a pixel at a time: what the i-th such piece of a batch is.
 struct Pieces {
   struct Place {
     int sample, row, column, channel;
   };
-  ImageShape image;
   int width;  ///< channels of a piece
   Divider of_pixel, columns, rows;
 
-  Pieces(const ImageShape& shape, int wide)
-      : image(shape),
-        width(wide),
-        of_pixel(shape.channels / wide),
-        columns(shape.width),
-        rows(shape.height) {}
+  Pieces(const ImageShape& image, int wide)
+      : width(wide), of_pixel(image.channels / wide), columns(image.width), rows(image.height) {}
 
-  __host__ __device__ int count(int samples) const {
-    return samples * image.height * image.width * of_pixel.divisor();
+  __device__ __forceinline__ int count(int samples) const {
+    return samples * rows.divisor() * columns.divisor() * of_pixel.divisor();
   }
   __device__ __forceinline__ Place place(int i) const {
     const int pixel = of_pixel.quotient(i), line = columns.quotient(pixel);
     return {rows.quotient(line), rows.remainder(line), columns.remainder(pixel),
             of_pixel.remainder(i) * width};
   }
-  __device__ __forceinline__ int index(int sample, int row, int column, int channel) const {
-    return ((sample * image.height + row) * image.width + column) * image.channels + channel;
-  }
 };
 
 template <int kWide>
-__global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, Pieces in, Pieces out,
-                                   ConstValues x, Values y, Grouped<std::uint8_t> argmax) {
+__global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, Pieces out, ConstValues x,
+                                   Values y, Grouped<std::uint8_t> argmax) {
   const int g = static_cast<int>(blockIdx.y);
   const int n = out.count(group.samples[g]);
   for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
@@ -52,7 +50,8 @@ __global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, Pieces in
       for (int w = 0; w < shape.window; ++w) {
         const int row = row0 + h, column = column0 + w;
         if (row < 0 || row >= shape.in.height || column < 0 || column >= shape.in.width) continue;
-        const auto value = wide<kWide>(x[g] + in.index(at.sample, row, column, at.channel));
+        const auto value =
+            wide<kWide>(x[g] + index_of(shape.in, at.sample, row, column, at.channel));
         for (int c = 0; c < kWide; ++c)
           if (!any || value.values[c] > best.values[c]) {
             best.values[c] = value.values[c];
@@ -66,7 +65,7 @@ __global__ void max_forward_kernel(DeviceGroup group, PoolShape shape, Pieces in
 }
 
 template <int kWide>
-__global__ void max_backward_kernel(DeviceGroup group, PoolShape shape, Pieces in, Pieces out,
+__global__ void max_backward_kernel(DeviceGroup group, PoolShape shape, ImageShape out, Pieces in,
                                     Divider step, ConstValues dy,
                                     Grouped<const std::uint8_t> argmax, Values dx) {
   const int g = static_cast<int>(blockIdx.y);
@@ -77,9 +76,9 @@ __global__ void max_backward_kernel(DeviceGroup group, PoolShape shape, Pieces i
     const int first_row = row < shape.window ? 0 : step.quotient(row - shape.window) + 1;
     const int first_column = column < shape.window ? 0 : step.quotient(column - shape.window) + 1;
     Wide<float, kWide> sum{};
-    for (int h = first_row; h < out.image.height && h * step.divisor() <= row; ++h)
-      for (int w = first_column; w < out.image.width && w * step.divisor() <= column; ++w) {
-        const int window = out.index(at.sample, h, w, at.channel);
+    for (int h = first_row; h < out.height && h * step.divisor() <= row; ++h)
+      for (int w = first_column; w < out.width && w * step.divisor() <= column; ++w) {
+        const int window = index_of(out, at.sample, h, w, at.channel);
         const int cell = (row - h * step.divisor()) * shape.window + column - w * step.divisor();
         const auto winner = wide<kWide>(argmax[g] + window);
         const auto gradient = wide<kWide>(dy[g] + window);
@@ -120,24 +119,28 @@ void CudaOps::max_pool_forward(const Group& group, const PoolShape& shape, Const
                                Grouped<std::uint8_t> argmax) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.out().size() == 0) return;
-  const bool quads =
-      shape.in.channels % kQuad == 0 && is_aligned(x) && is_aligned(y) && is_aligned(argmax);
-  const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
-  const dim3 grid = grid_of(static_cast<std::size_t>(out.count(here.most)), here.clients);
-  FEDSELECT_CUDA(launch(quads ? max_forward_kernel<kQuad> : max_forward_kernel<1>, grid, kThreads,
-                        0, stream_.get(), here, shape, in, out, x, y, argmax));
+  const int wide =
+      shape.in.channels % kQuad == 0 && is_aligned(x) && is_aligned(y) && is_aligned(argmax) ? kQuad
+                                                                                             : 1;
+  count_of(here, shape.in.size());
+  const auto count = static_cast<std::size_t>(count_of(here, shape.out().size()));
+  FEDSELECT_CUDA(launch(wide == kQuad ? max_forward_kernel<kQuad> : max_forward_kernel<1>,
+                        grid_of(count, here.clients, wide), kThreads, 0, stream_.get(), here, shape,
+                        Pieces(shape.out(), wide), x, y, argmax));
 }
 
 void CudaOps::max_pool_backward(const Group& group, const PoolShape& shape, ConstValues dy,
                                 Grouped<const std::uint8_t> argmax, Values dx) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0 || shape.in.size() == 0) return;
-  const bool quads =
-      shape.in.channels % kQuad == 0 && is_aligned(dx) && is_aligned(dy) && is_aligned(argmax);
-  const Pieces in(shape.in, quads ? kQuad : 1), out(shape.out(), quads ? kQuad : 1);
-  const dim3 grid = grid_of(static_cast<std::size_t>(in.count(here.most)), here.clients);
-  FEDSELECT_CUDA(launch(quads ? max_backward_kernel<kQuad> : max_backward_kernel<1>, grid, kThreads,
-                        0, stream_.get(), here, shape, in, out, Divider(shape.step()), dy, argmax,
+  const int wide =
+      shape.in.channels % kQuad == 0 && is_aligned(dx) && is_aligned(dy) && is_aligned(argmax)
+          ? kQuad
+          : 1;
+  const auto count = static_cast<std::size_t>(count_of(here, shape.in.size()));
+  FEDSELECT_CUDA(launch(wide == kQuad ? max_backward_kernel<kQuad> : max_backward_kernel<1>,
+                        grid_of(count, here.clients, wide), kThreads, 0, stream_.get(), here, shape,
+                        shape.out(), Pieces(shape.in, wide), Divider(shape.step()), dy, argmax,
                         dx));
 }
 

@@ -6,9 +6,9 @@
 
 /// Matrix products of all clients in one launch, for layers: C(row, column) = sum over k of A(row,
 /// k) B(column, k), where a problem says how A and B are read, so that a convolution needs no copy
-/// of its windows. In full single precision, added up in the order of k within parts of a fixed
-/// size: a client's result depends on its own numbers alone, not on the clients beside it, the tile
-/// or the GPU. (cuBLAS chooses an algorithm by the number of clients, and gives other bits.)
+/// of its windows. In full single precision, added up in an order that depends on the layer's sizes
+/// and the client's own samples: its result is the same beside any other clients, on any GPU.
+/// (cuBLAS chooses an algorithm by the number of clients, and gives other bits.)
 ///
 /// A block makes a tile of C. While it multiplies 16 of k, which lie in shared memory, the next 16
 /// are on their way.
@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(kProductThreads, 3)
   const int column0 = static_cast<int>(blockIdx.x) % column_tiles * Tile::kColumns;
   const int begin = part * Problem::kPartDepth;
   const int end = min(extent.depth - begin, Problem::kPartDepth) + begin;
-  if (row0 >= extent.rows || begin >= end) return;
+  if (row0 >= extent.rows || (part > 0 && begin >= end)) return;
 
   using CarrierA = Carrier<decltype(Problem::a), Tile::kRows>;
   using CarrierB = Carrier<decltype(Problem::b), Tile::kColumns>;
@@ -243,10 +243,11 @@ __global__ void __launch_bounds__(kProductThreads, 3)
   }
 }
 
-/// How many parts a product of this depth has.
+/// How many parts a product of this depth has: one at least, which is 0 for no depth.
 template <class Problem>
 __host__ __device__ int parts_of(int depth) {
-  return depth / Problem::kPartDepth + (depth % Problem::kPartDepth != 0 ? 1 : 0);
+  const int parts = depth / Problem::kPartDepth + (depth % Problem::kPartDepth != 0 ? 1 : 0);
+  return parts > 0 ? parts : 1;
 }
 
 template <class Tile, class Problem>
@@ -257,6 +258,7 @@ template <class Tile, class Problem>
   const Extent most = problem.extent(group.most);
   const int tiles = (most.rows + Tile::kRows - 1) / Tile::kRows *
                     ((most.columns + Tile::kColumns - 1) / Tile::kColumns);
+  if (tiles == 0) return cudaSuccess;
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(group.clients),
                   static_cast<unsigned>(parts_of<Problem>(most.depth)));
   return launch(product_kernel<Problem, Tile>, grid, kProductThreads,

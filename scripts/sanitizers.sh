@@ -10,5 +10,5 @@ cmake --build --preset asan
 ctest --preset asan -j "$(nproc)" -LE "parity|slurm" "$@"
 
 cmake --preset tsan
-cmake --build --preset tsan --target watchdog_test comm_test
+cmake --build --preset tsan --target watchdog_test comm_test copy_threads_test
 ctest --preset tsan -L threads

@@ -4,9 +4,9 @@
 set -eu
 
 packages="cmake ninja-build g++ git ca-certificates libopenmpi-dev openmpi-bin libhdf5-openmpi-dev
-  libfmt-dev libspdlog-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev librandom123-dev libxxhash-dev libssl-dev libboost-dev libgtest-dev
+  libfmt-dev libspdlog-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev librandom123-dev libxxhash-dev libssl-dev libboost-dev libgtest-dev libeigen3-dev
   dataset-fashion-mnist python3 python3-numpy python3-h5py python3-matplotlib python3-pandas"
-test_packages="libboost-context-dev libeigen3-dev python3-pytest python3-torch python3-pil"
+test_packages="libboost-context-dev python3-pytest python3-torch python3-pil"
 ci_packages="ccache clang-format clang-tidy gcovr shellcheck slurmctld slurmd slurm-client munge libsimgrid-dev"
 
 case "${1:-}" in

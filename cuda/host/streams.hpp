@@ -10,7 +10,7 @@ namespace fedselect::cuda::host {
 /// the graph that it records. Fails if the stream's work has failed before.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
 
-/// How many pieces of work were put on streams since the program began: launches, copies, products.
+/// How many pieces of work were put on streams since the program began: launches, copies.
 std::size_t enqueued();
 
 /// Puts the launch of a kernel on the stream. cudaErrorInvalidConfiguration for a grid, block or

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 namespace fedselect {
 
@@ -22,8 +23,12 @@ int CopyThreads::useful() {
 }
 
 CopyThreads::CopyThreads(int threads) {
-  for (int i = 1; i < threads; ++i)
-    threads_.emplace_back([this, i] { serve(static_cast<std::size_t>(i)); });
+  threads_.reserve(static_cast<std::size_t>(std::max(threads, 1)));
+  try {
+    for (int i = 1; i < threads; ++i)
+      threads_.emplace_back([this, i] { serve(static_cast<std::size_t>(i)); });
+  } catch (const std::system_error&) {  // the system starts no more: these have to do
+  }
 }
 
 CopyThreads::~CopyThreads() {

@@ -3,13 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "check.hpp"
 #include "device.hpp"
 #include "host/blocks.hpp"
+#include "kernels.hpp"
 #include "launch.hpp"
 
 namespace fedselect::cuda {
@@ -255,6 +260,38 @@ TEST_F(Host, MemoryHasAnEnd) {
   FEDSELECT_CUDA(cudaMemGetInfo(&free, &total));
   void* memory = nullptr;
   EXPECT_EQ(cudaMalloc(&memory, free + 1), cudaErrorMemoryAllocation);
+}
+
+// What kernels have in common
+
+TEST(Divider, DividesAsTheProcessorDoes) {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  std::vector<int> divisors(1000);
+  std::iota(divisors.begin(), divisors.end(), 1);
+  for (int bit = 10; bit < 31; ++bit)
+    for (const int near : {-1, 0, 1}) divisors.push_back((1 << bit) + near);
+  divisors.insert(divisors.end(), {46341, 715827883, kMost - 1, kMost});
+  for (const int d : divisors) {
+    const Divider divider(d);
+    std::vector<int> dividends{0, 1, d - 1, d, kMost - 1, kMost};
+    for (int multiple = 1; multiple < 2000; multiple *= 3) {
+      const std::int64_t n = std::int64_t{d} * multiple;
+      if (n < kMost)
+        dividends.insert(dividends.end(),
+                         {static_cast<int>(n) - 1, static_cast<int>(n), static_cast<int>(n) + 1});
+    }
+    dividends.push_back(kMost / d * d - 1);
+    dividends.push_back(kMost / d * d);
+    for (const int n : dividends) {
+      ASSERT_EQ(divider.quotient(n), n / d) << n << " / " << d;
+      ASSERT_EQ(divider.remainder(n), n % d) << n << " / " << d;
+    }
+  }
+}
+
+TEST(CountOf, RefusesWhatAnIntCantCount) {
+  EXPECT_EQ(count_of({.clients = 2, .most = 10}, 5), 50);
+  EXPECT_THROW(count_of({.clients = 1, .most = 2675}, 112 * 112 * 64), InputError);
 }
 
 }  // namespace

@@ -14,13 +14,53 @@ constexpr double kRounding = 2e-6;  // sums in single precision, in another orde
 
 class Layers : public OnGpu {};
 
+/// What a layer with parameters reads and writes, for clients with so many samples.
+struct Arrays {
+  std::vector<int> samples;
+  Twin<float> x, y, dy, dx, weight, bias, dweight, dbias;
+
+  Arrays(TwoDevices& devices, const std::vector<int>& per_client, std::size_t in, std::size_t out,
+         std::size_t weights, std::size_t biases)
+      : samples(per_client),
+        x(devices, clients(), most() * in),
+        y(devices, clients(), most() * out),
+        dy(devices, clients(), most() * out),
+        dx(devices, clients(), most() * in),
+        weight(devices, clients(), weights),
+        bias(devices, clients(), biases),
+        dweight(devices, clients(), weights),
+        dbias(devices, clients(), biases) {
+    x.randomize(1), weight.randomize(2), bias.randomize(3), dy.randomize(4);
+  }
+  int clients() const { return static_cast<int>(samples.size()); }
+  std::size_t most() const { return static_cast<std::size_t>(most_of(samples)); }
+
+  /// `layer` is worked out for all clients, then for each alone: to the same bits.
+  template <class Layer>
+  void expect_alone_as_together(const Layer& layer) const {
+    const auto outputs = [&](int g) {
+      return std::vector{y.on_gpu(g), dx.on_gpu(g), dweight.on_gpu(g), dbias.on_gpu(g)};
+    };
+    layer(Group{samples}, [](const Twin<float>& array) { return array.gpu(); });
+    std::vector<decltype(outputs(0))> together;
+    for (int g = 0; g < clients(); ++g) together.push_back(outputs(g));
+    for (int g = 0; g < clients(); ++g) {
+      const std::vector<int> one{samples[static_cast<std::size_t>(g)]};
+      layer(Group{one}, [g](const Twin<float>& array) {
+        return Values{array.gpu()[g], array.gpu().stride};
+      });
+      EXPECT_EQ(outputs(g), together[static_cast<std::size_t>(g)]) << g;
+    }
+  }
+};
+
 std::size_t whole(int n) { return static_cast<std::size_t>(n); }
 
 TEST_F(Layers, Linear) {
   for (const int clients : kGroups)
     for (const int most : {1, 6})
       for (const auto& [in, out] :
-           {std::pair{1, 1}, {31, 33}, {257, 10}, {784, 32}, {32, 31}, {33, 257}}) {
+           {std::pair{1, 1}, {31, 33}, {257, 10}, {784, 32}, {32, 31}, {33, 257}, {0, 3}, {5, 0}}) {
         const auto samples = unequal_samples(clients, most);
         const auto rows = whole(most);
         Twin<float> x(devices(), clients, rows * whole(in)),
@@ -46,19 +86,11 @@ TEST_F(Layers, Linear) {
       }
 }
 
-TEST_F(Layers, LinearOfEqualNumbersIsOneBatch) {
-  const std::vector<int> samples(7, 5);
-  Twin<float> x(devices(), 7, 5 * 33), weight(devices(), 7, 33 * 32), y(devices(), 7, 5 * 32);
-  x.randomize(1), weight.randomize(2);
-  cpu().linear_forward({samples}, {33, 32}, x.cpu(), weight.cpu(), {}, y.cpu());
-  gpu().linear_forward({samples}, {33, 32}, x.gpu(), weight.gpu(), {}, y.gpu());
-  y.expect_close(kRounding, "y");
-}
-
 const ConvShape kConvs[] = {
     {{5, 5, 1}, 1, 5, 1, 0},   {{8, 7, 1}, 32, 5, 1, 2},  {{7, 6, 3}, 33, 3, 1, 1},
     {{6, 6, 16}, 31, 3, 2, 1}, {{5, 7, 31}, 64, 3, 1, 1}, {{9, 9, 3}, 16, 7, 2, 3},
     {{6, 5, 33}, 65, 1, 2, 0}, {{4, 4, 2}, 3, 3, 1, 3},   {{1, 1, 1}, 1, 1, 1, 0},
+    {{7, 8, 16}, 32, 3, 2, 1},
 };
 
 TEST_F(Layers, Convolution) {
@@ -93,7 +125,7 @@ TEST_F(Layers, Convolution) {
 
 TEST_F(Layers, WeightGradientsOfManyPixelsAreAddedInParts) {
   const ConvShape shape{{28, 28, 1}, 4, 3, 1, 1};
-  const std::vector<int> samples{6, 1};  // 4704 pixels are three parts, 784 are one
+  const std::vector<int> samples{6, 1};  // 4704 pixels are five parts, 784 are one
   Twin<float> x(devices(), 2, 6 * shape.in.size()), dy(devices(), 2, 6 * shape.out().size());
   Twin<float> weight(devices(), 2, shape.weights()), dweight(devices(), 2, shape.weights());
   x.randomize(1), dy.randomize(2), weight.randomize(3);
@@ -102,23 +134,26 @@ TEST_F(Layers, WeightGradientsOfManyPixelsAreAddedInParts) {
   dweight.expect_close(1e-5, "dweight");
 }
 
+/// Tiles of all widths, several parts, few rows.
 TEST_F(Layers, AClientsResultDoesNotDependOnItsGroup) {
-  const ConvShape conv{{7, 7, 3}, 33, 3, 1, 1};
-  const LinearShape linear{33, 10};
-  const auto samples = unequal_samples(7, 6);
-  Twin<float> x(devices(), 7, 6 * conv.in.size()), weight(devices(), 7, conv.weights());
-  Twin<float> y(devices(), 7, 6 * conv.out().size()), alone(devices(), 7, 6 * conv.out().size());
-  Twin<float> matrix(devices(), 7, 330), z(devices(), 7, 60), z_alone(devices(), 7, 60);
-  x.randomize(1), weight.randomize(2), matrix.randomize(3);
-  gpu().conv_forward({samples}, conv, x.gpu(), weight.gpu(), {}, y.gpu());
-  gpu().linear_forward({samples}, linear, x.gpu(), matrix.gpu(), {}, z.gpu());
-  for (int g = 0; g < 7; ++g) {
-    const std::vector<int> one{samples[whole(g)]};
-    const auto of = [g](Values all) { return Values{all[g], all.stride}; };
-    gpu().conv_forward({one}, conv, of(x.gpu()), of(weight.gpu()), {}, of(alone.gpu()));
-    gpu().linear_forward({one}, linear, of(x.gpu()), of(matrix.gpu()), {}, of(z_alone.gpu()));
-    EXPECT_EQ(y.on_gpu(g), alone.on_gpu(g)) << g;
-    EXPECT_EQ(z.on_gpu(g), z_alone.on_gpu(g)) << g;
+  const std::vector<int> samples{40, 5, 0, 33, 32, 1, 17};
+  for (const ConvShape& shape : {ConvShape{{7, 7, 4}, 33, 3, 1, 1}, {{6, 6, 3}, 8, 3, 1, 1}}) {
+    const Arrays a(devices(), samples, shape.in.size(), shape.out().size(), shape.weights(),
+                   whole(shape.out_channels));
+    a.expect_alone_as_together([&](const Group& group, const auto& of) {
+      gpu().conv_forward(group, shape, of(a.x), of(a.weight), of(a.bias), of(a.y));
+      gpu().conv_backward(group, shape, of(a.x), of(a.weight), of(a.dy), of(a.dx), of(a.dweight),
+                          of(a.dbias));
+    });
+  }
+  for (const LinearShape& shape : {LinearShape{600, 40}, {33, 10}}) {
+    const Arrays a(devices(), samples, whole(shape.in), whole(shape.out),
+                   whole(shape.in) * whole(shape.out), whole(shape.out));
+    a.expect_alone_as_together([&](const Group& group, const auto& of) {
+      gpu().linear_forward(group, shape, of(a.x), of(a.weight), of(a.bias), of(a.y));
+      gpu().linear_backward(group, shape, of(a.x), of(a.weight), of(a.dy), of(a.dx), of(a.dweight),
+                            of(a.dbias));
+    });
   }
 }
 
@@ -126,7 +161,8 @@ TEST_F(Layers, Pools) {
   for (const int clients : kGroups)
     for (const PoolShape& shape :
          {PoolShape{{6, 6, 33}, 2}, PoolShape{{7, 5, 3}, 3, 2, 1}, PoolShape{{4, 4, 1}, 4},
-          PoolShape{{9, 9, 2}, 3, 1, 0}, PoolShape{{1, 1, 257}, 1}}) {
+          PoolShape{{9, 9, 2}, 3, 1, 0}, PoolShape{{1, 1, 257}, 1}, PoolShape{{7, 5, 8}, 3, 2, 1},
+          PoolShape{{8, 6, 4}, 2}}) {
       const auto samples = unequal_samples(clients, 4);
       Twin<float> x(devices(), clients, 4 * shape.in.size());
       Twin<float> dx(devices(), clients, 4 * shape.in.size());
