@@ -60,8 +60,8 @@ COSTS = {
     "histogram_kernel": ("G*d*(4+1/8)", "G*d*(4+1/8)", "G*d*4"),
     "equals_kernel": ("G*d*(4+1/8)", "0", "G*d*2"),
     "choose_kernel": ("G*d*(4+2/8)", "G*d/8", "G*d*4"),
-    "check_kernel<4>": ("G*d*(4/2+1/8)", "0", "G*d"),
-    "accumulate_kernel<4>": ("G*d*(4/2+1/8)+d*24", "G*d*(4/2+1/8)+d*24", "G*d*3"),
+    "check_kernel<4>": ("G*d*(4+1/8)", "0", "G*d"),
+    "accumulate_kernel<4>": ("G*d*(4+1/8)+d*24", "G*d*(4+1/8)+d*24", "G*d*3"),
     "divide_kernel": ("d*20", "d*20", "d*3"),
     "move_kernel<true>": ("G*d*(8/2+1/8)", "G*d*(8/2+1/8)", "G*d"),
 }
