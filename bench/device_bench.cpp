@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <numeric>
@@ -118,8 +119,10 @@ class Bench {
 void run(const std::string& device, double seconds, ModelKind model,
          const std::vector<int>& groups) {
   const auto ops = device == "cuda" ? cuda::make_ops(0) : ops::make_cpu_ops();
-  const Network network({.name = model, .hidden = model == ModelKind::mlp ? 200 : 512}, {28, 28, 1},
-                        10);
+  const bool is_resnet = model >= ModelKind::resnet8;
+  const int hidden = model == ModelKind::mlp ? 200 : model == ModelKind::cnn ? 512 : 0;
+  const Network network({.name = model, .hidden = hidden},
+                        is_resnet ? ops::ImageShape{32, 32, 3} : ops::ImageShape{28, 28, 1}, 10);
   fmt::print(
       "{}\n\n| clients side by side | images/s | GFLOP/s, nominal | selection GB/s | "
       "aggregation GB/s |\n|---|---|---|---|---|\n",
@@ -139,13 +142,20 @@ void run(const std::string& device, double seconds, ModelKind model,
 int main(int argc, char** argv) {
   const std::string device = argc > 1 ? argv[1] : "";
   if (device != "cpu" && device != "cuda") {
-    fmt::print(stderr, "usage: device_bench cpu|cuda [SECONDS [mlp|cnn [CLIENTS]]]\n");
+    fmt::print(stderr, "usage: device_bench cpu|cuda [SECONDS [MODEL [CLIENTS]]]\n");
     return 2;
   }
   const std::string model = argc > 3 ? argv[3] : "cnn";
+  const auto& names = fedselect::kModelNames;
+  const auto name = std::find(names.begin(), names.end(), model);
+  if (name == names.end()) {
+    fmt::print(stderr, "device_bench: {}: no such model; there are {}\n", model,
+               fmt::join(names, ", "));
+    return 2;
+  }
   std::vector<int> groups{1, 2, 4, 8};
   if (device == "cuda") groups.insert(groups.end(), {16, 32, 64, 128, 256, 512});
   if (argc > 4) groups = {std::atoi(argv[4])};
   fedselect::run(device, argc > 2 ? std::atof(argv[2]) : 2,
-                 model == "mlp" ? fedselect::ModelKind::mlp : fedselect::ModelKind::cnn, groups);
+                 static_cast<fedselect::ModelKind>(name - names.begin()), groups);
 }

@@ -1,8 +1,8 @@
 """Clients side by side on a GPU beside what PyTorch makes of them there, in one run: images a second of masked training.
 
-Usage: python3 bench/peer_torch_gpu.py DEVICE_BENCH_PROGRAM [SECONDS]
+Usage: python3 bench/peer_torch_gpu.py DEVICE_BENCH_PROGRAM [SECONDS [MODEL]]
 
-Each client has a `cnn` of its own and 64 images, batch 32; half of the parameters are updated. PyTorch trains the clients
+Each client has a network of its own (`cnn`) and 64 images, batch 32; half of the parameters are updated. PyTorch trains the clients
 one after another, as the published scripts do (eager), one after another by a CUDA graph of the step, and side by side by
 torch.func.vmap. All in full single precision: TF32 is off.
 """
@@ -13,7 +13,7 @@ import sys
 import time
 
 import torch
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, replace_all_batch_norm_modules_, vmap
 from torch.nn import functional
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "model"))
@@ -44,8 +44,8 @@ def masks_of(parameters):
 class OneClient:
     """A step of one client: forward, loss, backward, update by mask."""
 
-    def __init__(self, images, labels):
-        self.model = pytorch_models.make("cnn").cuda()
+    def __init__(self, name, images, labels):
+        self.model = pytorch_models.make(name).cuda()
         self.masks = masks_of(dict(self.model.named_parameters()))
         self.images, self.labels = images, labels
         self.chosen = torch.arange(BATCH, device="cuda")
@@ -83,9 +83,9 @@ class OneClient:
         return one_pass
 
 
-def side_by_side(group, images, labels):
-    """A pass of `group` clients by vmap."""
-    model = pytorch_models.make("cnn").cuda()
+def side_by_side(name, group, images, labels):
+    """A pass of `group` clients by vmap, which knows no running statistics."""
+    model = replace_all_batch_norm_modules_(pytorch_models.make(name)).cuda()
     state = {name: value.detach().expand(group, *value.shape).clone() for name, value in model.named_parameters()}
     masks = masks_of(state)
 
@@ -105,29 +105,27 @@ def side_by_side(group, images, labels):
     return one_pass
 
 
-def main(program, seconds):
+def main(program, seconds, name):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
-    images = torch.rand(SAMPLES, 1, 28, 28, device="cuda")
+    shape = (3, 32, 32) if name.startswith("resnet") else (1, 28, 28)
+    images = torch.rand(SAMPLES, *shape, device="cuda")
     labels = torch.randint(0, 10, (SAMPLES,), device="cuda")
-    client = OneClient(images, labels)
+    client = OneClient(name, images, labels)
     eager = SAMPLES / fastest(seconds, client.one_pass)
     graph = SAMPLES / fastest(seconds, client.graphed_pass())
-    ours = {}
-    for line in subprocess.run([program, "cuda", str(seconds)], check=True, capture_output=True, text=True).stdout.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0].isdigit():
-            ours[int(cells[0])] = float(cells[1])
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, images/s\n")
+    print(f"{name}, {torch.cuda.get_device_name()}, PyTorch {torch.__version__}, images/s\n")
     print("| clients | fedselect | PyTorch, eager | CUDA graph | vmap | fedselect : eager | : best |\n" + "|---" * 7 + "|")
     for group in GROUPS:
-        vmapped = SAMPLES * group / fastest(seconds, side_by_side(group, images, labels))
+        row = subprocess.run([program, "cuda", str(seconds), name, str(group)], check=True, capture_output=True,
+                             text=True).stdout.splitlines()[-1]
+        ours = float(row.split("|")[2])
+        vmapped = SAMPLES * group / fastest(seconds, side_by_side(name, group, images, labels))
         best = max(eager, graph, vmapped)
-        print(f"| {group} | {ours[group]:,.0f} | {eager:,.0f} | {graph:,.0f} | {vmapped:,.0f} | {ours[group] / eager:.1f} "
-              f"| {ours[group] / best:.1f} |")
+        print(f"| {group} | {ours:,.0f} | {eager:,.0f} | {graph:,.0f} | {vmapped:,.0f} | {ours / eager:.1f} | {ours / best:.1f} |")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
-    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 2.0)
+    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 2.0, sys.argv[3] if len(sys.argv) > 3 else "cnn")

@@ -1,5 +1,5 @@
-// Batch and group norm. Limited by memory: the statistics read a batch twice, applying them reads
-// and writes it once.
+// Batch and group norm. Limited by memory: batch norm's statistics read a batch once, group norm's
+// twice; applying them reads and writes it once.
 //
 // Batch norm is a norm over all rows of a client, one channel each; group norm is one over the
 // pixels of a sample and the channels of a group. Statistics are formed in double, in an order that
@@ -12,6 +12,7 @@ namespace fedselect::cuda {
 namespace {
 
 constexpr int kLanes = kThreads / kWarp;  // rows of threads; each warp has 32 channels
+constexpr int kPartRows = 512;            // that a block adds up
 
 /// The sum over the 8 threads that have the same channel, in each of them.
 __device__ __forceinline__ double channel_sum(double value, double* space) {
@@ -23,39 +24,80 @@ __device__ __forceinline__ double channel_sum(double value, double* space) {
   return sum;
 }
 
+struct Pair {
+  double a, b;
+};
+
+/// Two sums a channel over the rows (pixels of all samples) of a client, in parts.
+struct ChannelSums {
+  double* parts;  ///< [client][part][a or b][channel]
+  int most;       ///< parts of the client that has most
+  int pixels, channels;
+
+  __device__ __forceinline__ double* part(int g, int p) const {
+    return parts + (static_cast<std::ptrdiff_t>(g) * most + p) * 2 * channels;
+  }
+  /// Of all parts, in their order.
+  __device__ __forceinline__ Pair total(int g, int rows, int c) const {
+    Pair sum{0, 0};
+    for (int p = 0; p * kPartRows < rows; ++p) {
+      sum.a += part(g, p)[c];
+      sum.b += part(g, p)[channels + c];
+    }
+    return sum;
+  }
+};
+
+/// `Terms`: of(g, row, channel, index), what is added up.
+template <class Terms>
+__global__ void channel_sums_kernel(DeviceGroup group, Terms terms, ChannelSums sums) {
+  auto* space = dynamic_shared<double>();
+  const int g = static_cast<int>(blockIdx.y), part = static_cast<int>(blockIdx.z);
+  const int end = min((part + 1) * kPartRows, group.samples[g] * sums.pixels);
+  if (part * kPartRows >= end) return;
+  const int c = static_cast<int>(blockIdx.x) * kWarp + static_cast<int>(threadIdx.x) % kWarp;
+  const int lane = static_cast<int>(threadIdx.x) / kWarp;
+  const bool works = c < sums.channels;
+  Pair sum{0, 0};
+  if (works)
+    for (int row = part * kPartRows + lane; row < end; row += kLanes) {
+      const Pair term = terms.of(g, row, c, static_cast<std::ptrdiff_t>(row) * sums.channels + c);
+      sum.a += term.a;
+      sum.b += term.b;
+    }
+  sum = {channel_sum(sum.a, space), channel_sum(sum.b, space)};
+  if (!works || lane != 0) return;
+  sums.part(g, part)[c] = sum.a;
+  sums.part(g, part)[sums.channels + c] = sum.b;
+}
+
 struct BatchNorm {
   int pixels, channels;
+  Divider by_channels;
   float epsilon, momentum;
 };
 
-__device__ __forceinline__ int my_channel() {
-  return static_cast<int>(blockIdx.x) * kWarp + static_cast<int>(threadIdx.x) % kWarp;
-}
-__device__ __forceinline__ int my_lane() { return static_cast<int>(threadIdx.x) / kWarp; }
+/// Sum and square, of values less the client's first: a shift that keeps squares small.
+struct Moments {
+  ConstValues x;
+
+  __device__ __forceinline__ Pair of(int g, int, int c, std::ptrdiff_t i) const {
+    const double apart = static_cast<double>(x[g][i]) - x[g][c];
+    return {apart, apart * apart};
+  }
+};
 
 /// kept: mean and 1 / deviation of each channel; moves the running statistics.
-__global__ void batch_moments_kernel(DeviceGroup group, BatchNorm norm, ConstValues x,
-                                     Values running_mean, Values running_variance, Values kept) {
-  __shared__ double space[kThreads];
+__global__ void batch_moments_kernel(DeviceGroup group, BatchNorm norm, ChannelSums sums,
+                                     ConstValues x, Values running_mean, Values running_variance,
+                                     Values kept) {
   const int g = static_cast<int>(blockIdx.y);
-  if (group.samples[g] == 0) return;
-  const int c = my_channel();
-  const bool works = c < norm.channels;
+  const int c = static_cast<int>(first_element());
+  if (group.samples[g] == 0 || c >= norm.channels) return;
   const int rows = group.samples[g] * norm.pixels;
-  const float* column = x[g] + c;
-  double sum = 0;
-  if (works)
-    for (int row = my_lane(); row < rows; row += kLanes)
-      sum += column[static_cast<std::ptrdiff_t>(row) * norm.channels];
-  const double mean = channel_sum(sum, space) / rows;
-  double squares = 0;
-  if (works)
-    for (int row = my_lane(); row < rows; row += kLanes) {
-      const double apart = column[static_cast<std::ptrdiff_t>(row) * norm.channels] - mean;
-      squares += apart * apart;
-    }
-  squares = channel_sum(squares, space);
-  if (!works || my_lane() != 0) return;
+  const Pair sum = sums.total(g, rows, c);
+  const double apart = sum.a / rows, mean = apart + x[g][c];
+  const double squares = fmax(sum.b - apart * sum.a, 0.0);
   kept[g][c] = static_cast<float>(mean);
   kept[g][norm.channels + c] = static_cast<float>(1 / sqrt(squares / rows + norm.epsilon));
   const double share = norm.momentum;
@@ -69,11 +111,9 @@ __global__ void batch_apply_kernel(DeviceGroup group, BatchNorm norm, ConstValue
                                    ConstValues weight, ConstValues bias, ConstValues kept,
                                    Values y) {
   const int g = static_cast<int>(blockIdx.y);
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) *
-                        static_cast<std::size_t>(norm.pixels) *
-                        static_cast<std::size_t>(norm.channels);
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const auto c = static_cast<int>(i % static_cast<std::size_t>(norm.channels));
+  const int n = group.samples[g] * norm.pixels * norm.channels;
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const int c = norm.by_channels.remainder(i);
     const float scale = kept[g][norm.channels + c] * weight[g][c];
     y[g][i] = fmaf(x[g][i] - kept[g][c], scale, bias[g][c]);
   }
@@ -83,11 +123,9 @@ __global__ void batch_evaluate_kernel(DeviceGroup group, BatchNorm norm, ConstVa
                                       ConstValues weight, ConstValues bias, ConstValues mean,
                                       ConstValues variance, Values y) {
   const int g = static_cast<int>(blockIdx.y);
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) *
-                        static_cast<std::size_t>(norm.pixels) *
-                        static_cast<std::size_t>(norm.channels);
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const auto c = static_cast<int>(i % static_cast<std::size_t>(norm.channels));
+  const int n = group.samples[g] * norm.pixels * norm.channels;
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const int c = norm.by_channels.remainder(i);
     const double deviation = sqrt(static_cast<double>(variance[g][c]) + norm.epsilon);
     y[g][i] = fmaf(x[g][i] - mean[g][c], static_cast<float>(weight[g][c] / deviation), bias[g][c]);
   }
@@ -98,25 +136,22 @@ struct NormGradients {
   Values factors;  ///< per channel (or group): of dy, of x - mean, constant
 };
 
-__global__ void batch_products_kernel(DeviceGroup group, BatchNorm norm, ConstValues x,
-                                      ConstValues weight, ConstValues kept, ConstValues dy,
-                                      NormGradients out) {
-  __shared__ double space[kThreads];
+/// Sums of dy and of dy (x - mean).
+struct BatchProducts {
+  ConstValues x, kept, dy;
+
+  __device__ __forceinline__ Pair of(int g, int, int c, std::ptrdiff_t i) const {
+    return {dy[g][i], static_cast<double>(dy[g][i]) * (x[g][i] - kept[g][c])};
+  }
+};
+
+__global__ void batch_products_kernel(DeviceGroup group, BatchNorm norm, ChannelSums sums,
+                                      ConstValues weight, ConstValues kept, NormGradients out) {
   const int g = static_cast<int>(blockIdx.y);
-  if (group.samples[g] == 0) return;
-  const int c = my_channel();
-  const bool works = c < norm.channels;
+  const int c = static_cast<int>(first_element());
+  if (group.samples[g] == 0 || c >= norm.channels) return;
   const int rows = group.samples[g] * norm.pixels;
-  double sum = 0, product = 0;
-  if (works)
-    for (int row = my_lane(); row < rows; row += kLanes) {
-      const std::ptrdiff_t i = static_cast<std::ptrdiff_t>(row) * norm.channels + c;
-      sum += dy[g][i];
-      product += static_cast<double>(dy[g][i]) * (x[g][i] - kept[g][c]);
-    }
-  sum = channel_sum(sum, space);
-  product = channel_sum(product, space);
-  if (!works || my_lane() != 0) return;
+  const auto [sum, product] = sums.total(g, rows, c);
   const double deviation = kept[g][norm.channels + c];
   const double scale = weight[g][c] * deviation;
   if (out.dweight) out.dweight[g][c] = static_cast<float>(product * deviation);
@@ -131,11 +166,9 @@ __global__ void batch_gradient_kernel(DeviceGroup group, BatchNorm norm, ConstVa
                                       ConstValues kept, ConstValues dy, ConstValues factors,
                                       Values dx) {
   const int g = static_cast<int>(blockIdx.y);
-  const std::size_t n = static_cast<std::size_t>(group.samples[g]) *
-                        static_cast<std::size_t>(norm.pixels) *
-                        static_cast<std::size_t>(norm.channels);
-  for (std::size_t i = first_element(); i < n; i += element_step()) {
-    const auto c = static_cast<int>(i % static_cast<std::size_t>(norm.channels));
+  const int n = group.samples[g] * norm.pixels * norm.channels;
+  for (int i = static_cast<int>(first_element()); i < n; i += static_cast<int>(element_step())) {
+    const int c = norm.by_channels.remainder(i);
     const float* f = factors[g] + 3 * c;
     dx[g][i] = fmaf(f[0], dy[g][i], fmaf(f[1], x[g][i] - kept[g][c], f[2]));
   }
@@ -219,47 +252,60 @@ __global__ void group_gradient_kernel(DeviceGroup group, GroupNorm norm, ConstVa
   }
 }
 
-/// dweight and dbias: sums over samples and pixels of a channel.
-__global__ void group_products_kernel(DeviceGroup group, GroupNorm norm, ConstValues x,
-                                      ConstValues kept, ConstValues dy, NormGradients out) {
-  __shared__ double space[kThreads];
+/// Sums of dy and of dy times the normalised value.
+struct GroupProducts {
+  GroupNorm norm;
+  ConstValues x, kept, dy;
+
+  __device__ __forceinline__ Pair of(int g, int row, int c, std::ptrdiff_t i) const {
+    const float* keeps = kept[g] +
+                         static_cast<std::ptrdiff_t>(2 * norm.groups) * (row / norm.pixels) +
+                         c / norm.width();
+    return {dy[g][i], static_cast<double>(dy[g][i]) * (x[g][i] - keeps[0]) * keeps[norm.groups]};
+  }
+};
+
+__global__ void group_products_kernel(DeviceGroup group, ChannelSums sums, NormGradients out) {
   const int g = static_cast<int>(blockIdx.y);
-  if (group.samples[g] == 0) return;
-  const int c = my_channel();
-  const bool works = c < norm.channels;
-  const int rows = group.samples[g] * norm.pixels;
-  double sum = 0, product = 0;
-  if (works)
-    for (int row = my_lane(); row < rows; row += kLanes) {
-      const float* keeps = kept[g] +
-                           static_cast<std::ptrdiff_t>(2 * norm.groups) * (row / norm.pixels) +
-                           c / norm.width();
-      const std::ptrdiff_t i = static_cast<std::ptrdiff_t>(row) * norm.channels + c;
-      sum += dy[g][i];
-      product += static_cast<double>(dy[g][i]) * (x[g][i] - keeps[0]) * keeps[norm.groups];
-    }
-  sum = channel_sum(sum, space);
-  product = channel_sum(product, space);
-  if (!works || my_lane() != 0) return;
+  const int c = static_cast<int>(first_element());
+  if (group.samples[g] == 0 || c >= sums.channels) return;
+  const auto [sum, product] = sums.total(g, group.samples[g] * sums.pixels, c);
   if (out.dweight) out.dweight[g][c] = static_cast<float>(product);
   if (out.dbias) out.dbias[g][c] = static_cast<float>(sum);
 }
 
 BatchNorm numbers_of(const BatchNormShape& shape) {
-  return {shape.in.height * shape.in.width, shape.in.channels, shape.epsilon, shape.momentum};
+  return {shape.in.height * shape.in.width, shape.in.channels, Divider(shape.in.channels),
+          shape.epsilon, shape.momentum};
 }
 
 GroupNorm numbers_of(const GroupNormShape& shape) {
   return {shape.in.height * shape.in.width, shape.in.channels, shape.groups, shape.epsilon};
 }
 
+/// Adds up `terms`, in scratch memory.
+template <class Terms>
+ChannelSums add_up(Arena::Frame& frame, const DeviceGroup& here, const ImageShape& image,
+                   const Terms& terms, cudaStream_t stream) {
+  const int pixels = image.height * image.width;
+  const int parts = (here.most * pixels + kPartRows - 1) / kPartRows;
+  const std::size_t values = static_cast<std::size_t>(here.clients) *
+                             static_cast<std::size_t>(parts) * 2 *
+                             static_cast<std::size_t>(image.channels);
+  const ChannelSums sums{frame.take<double>(values), parts, pixels, image.channels};
+  const dim3 grid(static_cast<unsigned>((image.channels + kWarp - 1) / kWarp),
+                  static_cast<unsigned>(here.clients), static_cast<unsigned>(parts));
+  FEDSELECT_CUDA(launch(channel_sums_kernel<Terms>, grid, kThreads, kThreads * sizeof(double),
+                        stream, here, terms, sums));
+  return sums;
+}
+
 dim3 channel_grid(int channels, const DeviceGroup& here) {
-  return {static_cast<unsigned>((channels + kWarp - 1) / kWarp),
-          static_cast<unsigned>(here.clients)};
+  return grid_of(static_cast<std::size_t>(channels), here.clients);
 }
 
 std::size_t values_of(const ImageShape& image, const DeviceGroup& here) {
-  return image.size() * static_cast<std::size_t>(here.most);
+  return static_cast<std::size_t>(count_of(here, image.size()));
 }
 
 }  // namespace
@@ -269,9 +315,11 @@ void CudaOps::batch_norm_train(const Group& group, const BatchNormShape& shape, 
                                Values running_variance, Values y, Values kept) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  Arena::Frame frame(arena_);
+  const ChannelSums sums = add_up(frame, here, shape.in, Moments{x}, stream_.get());
   FEDSELECT_CUDA(launch(batch_moments_kernel, channel_grid(shape.in.channels, here), kThreads, 0,
-                        stream_.get(), here, numbers_of(shape), x, running_mean, running_variance,
-                        kept));
+                        stream_.get(), here, numbers_of(shape), sums, x, running_mean,
+                        running_variance, kept));
   FEDSELECT_CUDA(launch(batch_apply_kernel, grid_of(values_of(shape.in, here), here.clients),
                         kThreads, 0, stream_.get(), here, numbers_of(shape), x, weight, bias, kept,
                         y));
@@ -296,8 +344,9 @@ void CudaOps::batch_norm_backward(const Group& group, const BatchNormShape& shap
   const std::size_t size = 3 * static_cast<std::size_t>(shape.in.channels);
   const Values factors{frame.take<float>(size * static_cast<std::size_t>(here.clients)),
                        static_cast<std::ptrdiff_t>(size)};
+  const ChannelSums sums = add_up(frame, here, shape.in, BatchProducts{x, kept, dy}, stream_.get());
   FEDSELECT_CUDA(launch(batch_products_kernel, channel_grid(shape.in.channels, here), kThreads, 0,
-                        stream_.get(), here, numbers_of(shape), x, weight, kept, dy,
+                        stream_.get(), here, numbers_of(shape), sums, weight, kept,
                         NormGradients{dweight, dbias, factors}));
   if (dx)
     FEDSELECT_CUDA(launch(batch_gradient_kernel, grid_of(values_of(shape.in, here), here.clients),
@@ -320,10 +369,13 @@ void CudaOps::group_norm_backward(const Group& group, const GroupNormShape& shap
                                   Values dweight, Values dbias) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
-  if (dweight || dbias)
+  if (dweight || dbias) {
+    Arena::Frame frame(arena_);
+    const ChannelSums sums =
+        add_up(frame, here, shape.in, GroupProducts{numbers_of(shape), x, kept, dy}, stream_.get());
     FEDSELECT_CUDA(launch(group_products_kernel, channel_grid(shape.in.channels, here), kThreads, 0,
-                          stream_.get(), here, numbers_of(shape), x, kept, dy,
-                          NormGradients{dweight, dbias, {}}));
+                          stream_.get(), here, sums, NormGradients{dweight, dbias, {}}));
+  }
   const dim3 grid(static_cast<unsigned>(here.most * shape.groups),
                   static_cast<unsigned>(here.clients));
   if (dx)

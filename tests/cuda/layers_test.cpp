@@ -155,6 +155,16 @@ TEST_F(Layers, AClientsResultDoesNotDependOnItsGroup) {
                             of(a.dbias));
     });
   }
+  const BatchNormShape norm{{7, 7, 33}};  // 40 samples are four parts
+  const Arrays a(devices(), samples, norm.in.size(), norm.in.size(), 33, 33);
+  Twin<float> mean(devices(), a.clients(), 33), variance(devices(), a.clients(), 33);
+  Twin<float> kept(devices(), a.clients(), 66);
+  a.expect_alone_as_together([&](const Group& group, const auto& of) {
+    gpu().batch_norm_train(group, norm, of(a.x), of(a.weight), of(a.bias), of(mean), of(variance),
+                           of(a.y), of(kept));
+    gpu().batch_norm_backward(group, norm, of(a.x), of(a.weight), of(kept), of(a.dy), of(a.dx),
+                              of(a.dweight), of(a.dbias));
+  });
 }
 
 TEST_F(Layers, Pools) {
