@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
+#include <iterator>
 #include <system_error>
 
 namespace fedselect {
@@ -13,11 +15,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Room for a record: a few sizes only, so that places fit again, at most an eighth too large.
+/// Room for a record: at most a thirty-second too large, so that it can grow a little in place.
 std::uint64_t capacity_for(std::uint64_t size) {
   constexpr std::uint64_t kLeast = 64;
   if (size <= kLeast) return kLeast;
-  const std::uint64_t step = std::bit_floor(size) / 8;
+  const std::uint64_t step = std::max(std::bit_floor(size) / 32, kLeast);
   return (size + step - 1) / step * step;
 }
 
@@ -32,16 +34,35 @@ void SpillFile::open() {
   fs::remove(path, ignored);  // what is open lives on without its name
 }
 
+/// In the smallest gap that is large enough, else at the end.
 std::uint64_t SpillFile::find_room(std::uint64_t capacity) {
-  auto& places = free_[capacity];
-  if (places.empty()) {
-    const std::uint64_t position = end_;
-    end_ += capacity;
+  const auto fits = by_size_.lower_bound({capacity, 0});
+  if (fits != by_size_.end()) {
+    const auto [bytes, position] = *fits;
+    remove_gap(gaps_.find(position));
+    if (bytes > capacity) add_gap(position + capacity, bytes - capacity);
     return position;
   }
-  const std::uint64_t position = places.back();
-  places.pop_back();
+  std::uint64_t position = end_;
+  if (!gaps_.empty()) {
+    const auto last = std::prev(gaps_.end());
+    if (last->first + last->second == end_) {
+      position = last->first;
+      remove_gap(last);
+    }
+  }
+  end_ = position + capacity;
   return position;
+}
+
+void SpillFile::add_gap(std::uint64_t position, std::uint64_t bytes) {
+  gaps_.emplace(position, bytes);
+  by_size_.emplace(bytes, position);
+}
+
+void SpillFile::remove_gap(std::map<std::uint64_t, std::uint64_t>::iterator gap) {
+  by_size_.erase({gap->second, gap->first});
+  gaps_.erase(gap);
 }
 
 SpillFile::Place SpillFile::write(std::span<const std::byte> record, const Place& old) {
@@ -67,7 +88,23 @@ void SpillFile::expect_soon(const Place& place) {
 }
 
 void SpillFile::free(const Place& place) {
-  if (place.capacity > 0) free_[place.capacity].push_back(place.position);
+  if (place.capacity == 0) return;
+  std::uint64_t position = place.position, bytes = place.capacity;
+  const auto behind = gaps_.find(position + bytes);
+  if (behind != gaps_.end()) {
+    bytes += behind->second;
+    remove_gap(behind);
+  }
+  const auto next = gaps_.lower_bound(position);
+  if (next != gaps_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == position) {
+      position = before->first;
+      bytes += before->second;
+      remove_gap(before);
+    }
+  }
+  add_gap(position, bytes);
 }
 
 }  // namespace fedselect

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "files/raw_file.hpp"
@@ -30,17 +32,22 @@ class SpillFile {
   Place write(std::span<const std::byte> record, const Place& old);
   std::vector<std::byte> read(const Place& place);
   void expect_soon(const Place& place);
-  /// The place may be used for something else.
+  /// The place may be used for something else, together with its neighbours.
   void free(const Place& place);
+  /// Bytes of the file.
+  std::uint64_t size() const { return end_; }
 
  private:
   void open();
   std::uint64_t find_room(std::uint64_t capacity);
+  void add_gap(std::uint64_t position, std::uint64_t bytes);
+  void remove_gap(std::map<std::uint64_t, std::uint64_t>::iterator gap);
 
   std::filesystem::path folder_;
   std::optional<RawFile> file_;
   std::uint64_t end_ = 0;
-  std::map<std::uint64_t, std::vector<std::uint64_t>> free_;  ///< positions by capacity
+  std::map<std::uint64_t, std::uint64_t> gaps_;  ///< free bytes by position; no two are neighbours
+  std::set<std::pair<std::uint64_t, std::uint64_t>> by_size_;  ///< the same: bytes, position
 };
 
 }  // namespace fedselect
