@@ -14,7 +14,6 @@ namespace {
 /// Output pixels that a part of a weight gradient adds up: parts are worked out side by side, then
 /// added in their order. Depends on nothing, so that a client's result does not either.
 constexpr int kPartPixels = 1024;
-constexpr int kUnparted = 1 << 30;
 
 /// A convolution's numbers as threads divide by them.
 struct Window {

@@ -27,7 +27,7 @@ struct LinearForward {
 
 /// dx[sample][i] = sum over o of dy w.
 struct LinearByInput {
-  static constexpr int kPartDepth = 1 << 30;
+  static constexpr int kPartDepth = kUnparted;
   static constexpr bool kAlongRows = true, kRowsAreGiven = true;
   Matrix<false> a;  ///< weights
   Matrix<true> b;   ///< dy
@@ -42,7 +42,7 @@ struct LinearByInput {
 
 /// dweight[o][i] = sum over the samples of dy x.
 struct LinearByWeight {
-  static constexpr int kPartDepth = 1 << 30;
+  static constexpr int kPartDepth = kUnparted;
   static constexpr bool kAlongRows = false, kRowsAreGiven = true;
   Matrix<false> a;  ///< dy
   Matrix<false> b;  ///< x

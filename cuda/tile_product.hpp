@@ -16,6 +16,7 @@ namespace fedselect::cuda {
 
 inline constexpr int kProductThreads = 128;
 inline constexpr int kTileDepth = 16;
+inline constexpr int kUnparted = 1 << 30;  ///< Problem::kPartDepth: the whole depth is one part
 
 /// How a block's threads share its tile: eight across the columns, `kThreadRows` rows each, and
 /// where rows are few, slices of k, which are added up in their order at the end.

@@ -10,8 +10,7 @@ namespace fedselect {
 
 namespace {
 
-constexpr std::size_t kWorthSharing = std::size_t{256}
-                                      << 10;  // bytes; to wake a thread costs microseconds
+constexpr std::size_t kWorthSharing = 1 << 18;  // bytes; to wake a thread costs microseconds
 constexpr int kMostUseful = 4;
 
 }  // namespace

@@ -131,4 +131,44 @@ class Twin {
   DeviceArray<T> gpu_;
 };
 
+/// What a layer with parameters reads and writes, for clients with so many samples.
+struct Arrays {
+  std::vector<int> samples;
+  Twin<float> x, y, dy, dx, weight, bias, dweight, dbias;
+
+  Arrays(TwoDevices& devices, const std::vector<int>& per_client, std::size_t in, std::size_t out,
+         std::size_t weights, std::size_t biases)
+      : samples(per_client),
+        x(devices, clients(), most() * in),
+        y(devices, clients(), most() * out),
+        dy(devices, clients(), most() * out),
+        dx(devices, clients(), most() * in),
+        weight(devices, clients(), weights),
+        bias(devices, clients(), biases),
+        dweight(devices, clients(), weights),
+        dbias(devices, clients(), biases) {
+    x.randomize(1), weight.randomize(2), bias.randomize(3), dy.randomize(4);
+  }
+  int clients() const { return static_cast<int>(samples.size()); }
+  std::size_t most() const { return static_cast<std::size_t>(most_of(samples)); }
+
+  /// `layer` is worked out for all clients, then for each alone: to the same bits.
+  template <class Layer>
+  void expect_alone_as_together(const Layer& layer) const {
+    const auto outputs = [&](int g) {
+      return std::vector{y.on_gpu(g), dx.on_gpu(g), dweight.on_gpu(g), dbias.on_gpu(g)};
+    };
+    layer(Group{samples}, [](const Twin<float>& array) { return array.gpu(); });
+    std::vector<decltype(outputs(0))> together;
+    for (int g = 0; g < clients(); ++g) together.push_back(outputs(g));
+    for (int g = 0; g < clients(); ++g) {
+      const std::vector<int> one{samples[static_cast<std::size_t>(g)]};
+      layer(Group{one}, [g](const Twin<float>& array) {
+        return Values{array.gpu()[g], array.gpu().stride};
+      });
+      EXPECT_EQ(outputs(g), together[static_cast<std::size_t>(g)]) << g;
+    }
+  }
+};
+
 }  // namespace fedselect::ops::test
