@@ -22,6 +22,7 @@ import pytorch_models
 # relu the gradient jumps, which instruction set and chance decide: small images have few flips, if any (then errors are those
 # of the shallow networks), large ones some.
 EXACT, FEW_FLIPS, SOME_FLIPS = 1e-5, 2e-3, 1e-2
+BATCH = 8   # as training_dump.cpp has it
 
 # name, norm (None: batch norm; a number: groups of group norm), stem, image as rows x columns x channels, tolerance
 CASES = [
@@ -102,9 +103,9 @@ def check(program, name, groups, stem, image, tolerance):
     fill(model, ours["initial"], ours["initial_statistics"])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, weight_decay=0.01)
     for _ in range(2):
-        for begin in range(0, len(y), 16):
+        for begin in range(0, len(y), BATCH):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(x[begin:begin + 16]), y[begin:begin + 16]).backward()
+            nn.functional.cross_entropy(model(x[begin:begin + BATCH]), y[begin:begin + BATCH]).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
             optimizer.step()
     errors["after 6 steps"] = relative_error(ours["trained"], flatten(model.parameters()))

@@ -20,6 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kSamples = 20;  // two whole batches and a smaller one
+constexpr int kBatch = 8;
+
 template <class T>
 void write(const fs::path& path, const T* values, std::size_t n) {
   std::ofstream file(path, std::ios::binary);
@@ -49,7 +52,7 @@ void write_names(const fs::path& path, const ParameterLayout& layout) {
 
 void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::path& folder) {
   const Network network(config, image, 10);
-  const Dataset data = testing::random_dataset(41, 10, network.image(), network.classes());
+  const Dataset data = testing::random_dataset(kSamples, 10, network.image(), network.classes());
   Partition partition;
   partition.train.resize(1);
   partition.train[0].resize(data.train.size);
@@ -63,7 +66,7 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   global.upload(*ops, 0, std::span<const float>(initial));
   ClientGroup clients(*ops, network.layout(), 1, {}, initial, clock);
   TrainConfig train;
-  train.batch = 16;
+  train.batch = kBatch;
   train.lr = 0.02;
   train.optimizer.momentum = 0.9;
   train.optimizer.weight_decay = 0.01;
@@ -84,8 +87,8 @@ void dump(const ModelConfig& config, const ops::ImageShape& image, const fs::pat
   write_vector(folder, "trained", network.layout(), clients.parameters()[0]);
 
   // The gradient of the whole data set in one batch, at the initial parameters.
-  Activations activations(*ops, network, 1, 41, 41);
-  const std::vector<int> samples{41};
+  Activations activations(*ops, network, 1, kSamples, kSamples);
+  const std::vector<int> samples{kSamples};
   const ops::Group group{samples};
   ops->gather_batch(group, data.source(data.train), {partition.train[0].data(), 0}, {},
                     activations.images(), activations.labels());
