@@ -24,8 +24,8 @@ ARCHITECTURE = "sm_90"
 BANDWIDTH, FLOPS = 3.35e12, 67e12
 # Of a multiprocessor with compute capability 9.0.
 REGISTERS, THREADS, SHARED, BLOCKS, REGISTERS_AT_ONCE, RESERVED = 65536, 2048, 228 * 1024, 32, 256, 1024
-BLOCK, BLOCK_OF_PRODUCTS = 256, 128             # threads
-DYNAMIC = {"move_kernel": 64 * 4}               # bytes of shared memory given at the launch
+BLOCK, BLOCK_OF_PRODUCTS = 256, 128   # threads
+DYNAMIC = {"channel_sums_kernel": 256 * 8, "move_kernel": 64 * 4}   # bytes of shared memory given at the launch
 
 # The case of the second table: G clients of `cnn` (28 x 28, 10 classes), half of whose parameters are personal.
 CASE = {

@@ -3,12 +3,23 @@ set(FEDSELECT_CUDA auto CACHE STRING
     "GPUs: auto (where nvcc is found), on, off, or host (kernels executed on the CPU, needs no CUDA)")
 set_property(CACHE FEDSELECT_CUDA PROPERTY STRINGS auto on off host)
 set(FEDSELECT_CUDA_MODE ${FEDSELECT_CUDA})
+set(FEDSELECT_OLDEST_NVCC 12.8)  # the first one with C++20 and architecture 120
 if(FEDSELECT_CUDA STREQUAL "auto")
   include(CheckLanguage)
   check_language(CUDA)
   set(FEDSELECT_CUDA_MODE off)
   if(CMAKE_CUDA_COMPILER)
-    set(FEDSELECT_CUDA_MODE on)
+    get_filename_component(nvcc_folder ${CMAKE_CUDA_COMPILER} DIRECTORY)
+    execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --version OUTPUT_VARIABLE nvcc ERROR_QUIET)
+    find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${nvcc_folder}/../include ENV CUDA_HOME PATH_SUFFIXES include)
+    string(REGEX MATCH "release ([0-9.]+)" nvcc "${nvcc}")
+    if(CMAKE_MATCH_1 VERSION_LESS ${FEDSELECT_OLDEST_NVCC})
+      message(STATUS "GPUs: off, for nvcc is version ${CMAKE_MATCH_1}: ${FEDSELECT_OLDEST_NVCC} at least is needed")
+    elseif(NOT NCCL_INCLUDE_DIR)
+      message(STATUS "GPUs: off, for there is no nccl.h: install NCCL, or set -DNCCL_INCLUDE_DIR and -DNCCL_LIBRARY")
+    else()
+      set(FEDSELECT_CUDA_MODE on)
+    endif()
   endif()
 endif()
 
@@ -18,7 +29,7 @@ if(FEDSELECT_CUDA_MODE STREQUAL "on")
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90-real 100-real 120)
   elseif(NOT CMAKE_CUDA_ARCHITECTURES)
-    # OFF: machine code for every one that nvcc 13 knows. A family is compiled once and assembled for each member, which takes
+    # OFF: machine code for every one that nvcc 13.0 knows, but 121, which runs 120's. A family is compiled once and assembled for each member, which takes
     # half the time.
     foreach(family 75:75 80:80,sm_86,sm_87,sm_88,sm_89 90:90 100:100,sm_103,sm_110 120:120,compute_120)
       string(REPLACE ":" ",code=[sm_" family ${family})

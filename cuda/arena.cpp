@@ -11,12 +11,15 @@ constexpr std::size_t kPiece = 256;
 }
 
 void* Arena::take(std::size_t bytes) {
-  const std::size_t begin = used_;
-  used_ += round_up(bytes, kPiece);
+  if (used_ == 0 && size_ < most_) {
+    memory_ = make_device_memory(most_);
+    size_ = most_;
+  }
+  const std::size_t begin = used_, end = begin + round_up(bytes, kPiece);
+  if (end > size_) extra_.push_back(make_device_memory(bytes));
+  used_ = end;
   most_ = std::max(most_, used_);
-  if (used_ <= size_) return static_cast<std::byte*>(memory_.get()) + begin;
-  extra_.push_back(make_device_memory(bytes));
-  return extra_.back().get();
+  return end > size_ ? extra_.back().get() : static_cast<std::byte*>(memory_.get()) + begin;
 }
 
 /// cudaFree waits for the work that uses the memory.
@@ -25,8 +28,7 @@ void Arena::leave(std::size_t used) {
   if (used_ > 0 || extra_.empty()) return;
   extra_.clear();
   memory_ = {};
-  memory_ = make_device_memory(most_);
-  size_ = most_;
+  size_ = 0;
   ++generation_;
 }
 

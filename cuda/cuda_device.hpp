@@ -18,6 +18,10 @@ struct Visible {
 };
 Visible visible_devices();
 
+/// Why the program can't compute on GPU number `device`: it holds no code for it. Empty: it can.
+/// Throws SystemError.
+std::string find_obstacle(int device);
+
 /// One name for the same GPU in all processes of a node: its place on the bus. Throws SystemError.
 std::string bus_id(int device);
 

@@ -7,6 +7,7 @@
 
 #include "base/aligned.hpp"
 #include "base/error.hpp"
+#include "base/pulse.hpp"
 #include "cuda_device.hpp"
 
 namespace fedselect::cuda {
@@ -41,6 +42,7 @@ CudaOps::CudaOps(int device) : device_(device) {
   name_ = fmt::format("cuda:{} ({})", device, properties.name);
   stream_ = make_stream();
   reached_ = make_event();
+  for (Event& event : begun_) event = make_event();
 }
 
 CudaOps::~CudaOps() {
@@ -66,6 +68,21 @@ void CudaOps::after(Ops& other) {
   auto& before = dynamic_cast<CudaOps&>(other);
   FEDSELECT_CUDA(cudaEventRecord(before.reached_.get(), before.stream_.get()));
   FEDSELECT_CUDA(cudaStreamWaitEvent(stream_.get(), before.reached_.get(), 0));
+}
+
+void CudaOps::begin_batch() {
+  const Event& begun = begun_[batches_ % kBatchesAhead];
+  if (batches_ >= kBatchesAhead) FEDSELECT_CUDA(cudaEventSynchronize(begun.get()));
+  FEDSELECT_CUDA(cudaEventRecord(begun.get(), stream_.get()));
+  ++batches_;
+}
+
+void CudaOps::finish_batches() {
+  for (std::size_t i = batches_ - std::min(batches_, kBatchesAhead); i < batches_; ++i) {
+    FEDSELECT_CUDA(cudaEventSynchronize(begun_[i % kBatchesAhead].get()));
+    pulse::beat();
+  }
+  batches_ = 0;
 }
 
 void CudaOps::synchronize() { FEDSELECT_CUDA(cudaStreamSynchronize(stream_.get())); }

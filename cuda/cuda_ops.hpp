@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -47,6 +48,8 @@ class CudaOps final : public Ops {
   Ops& beside() override;
   void after(Ops& other) override;
 
+  void begin_batch() override;
+  void finish_batches() override;
   void gather_batch(const Group& group, const SampleSource& source,
                     Grouped<const std::int32_t> indices, Grouped<const Placement> placements,
                     Values x, Grouped<std::int32_t> y) override;
@@ -188,8 +191,10 @@ class CudaOps final : public Ops {
   std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded
   bool capturing_ = false;
   bool in_phase_ = false;
-  Event reached_;                    ///< in this stream, where others wait for it
-  std::unique_ptr<CudaOps> beside_;  ///< made when it is first asked for
+  std::array<Event, kBatchesAhead> begun_;  ///< where the last batches begin, by turns
+  std::size_t batches_ = 0;                 ///< begun since the last finish_batches()
+  Event reached_;                           ///< in this stream, where others wait for it
+  std::unique_ptr<CudaOps> beside_;         ///< made when it is first asked for
 };
 
 }  // namespace fedselect::cuda

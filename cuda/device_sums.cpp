@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <span>
 #include <vector>
 
@@ -32,7 +33,14 @@ class NcclSum final : public DeviceSum {
     std::memcpy(&id, bytes.data(), sizeof(id));
     FEDSELECT_NCCL(ncclCommInitRank(&comm_, comm.size(), id, comm.rank()));
   }
-  ~NcclSum() override { ncclCommDestroy(comm_); }
+  /// Destroying waits for the other ranks of the node, which never come while an exception ends
+  /// this one.
+  ~NcclSum() override {
+    if (std::uncaught_exceptions() > 0)
+      ncclCommAbort(comm_);
+    else
+      ncclCommDestroy(comm_);
+  }
 
   void all_reduce(std::span<std::int64_t> device) override {
     sum(device.data(), device.size(), ncclInt64);

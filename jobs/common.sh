@@ -11,7 +11,7 @@ set -euo pipefail
 
 stopped=75 # the program's exit code after a signal: a checkpoint is written
 launched=  # process of the launcher
-warned=no  # yes: the time limit is near, so the job has to go on later
+told=      # why this shell told the ranks to stop: `limit`, the time limit is near, or `end`, the user wants no more
 
 fail() {
   echo "jobs: $*" >&2
@@ -49,7 +49,9 @@ find_program() {
 choose_launcher() {
   if [ "$launcher" = auto ]; then
     launcher=mpirun # it asks Slurm for the nodes
-    if srun --mpi=list 2>&1 | grep -qw pmix; then
+    local plugins
+    plugins=$(srun --mpi=list 2>&1) || true
+    if grep -qw pmix <<<"$plugins"; then
       launcher=srun srun_options="--mpi=pmix $srun_options"
     fi
   fi
@@ -60,8 +62,11 @@ choose_launcher() {
     *) fail "launcher=$launcher in the machine file: srun, mpirun or auto" ;;
   esac
   read -ra launch_command <<<"$launcher $options"
-  # A rank that dies alone ends the job, but not at once: ranks that stopped in order end one after the other.
-  if [ "$launcher" = srun ]; then launch_command+=(--wait=60); fi
+  if [ "$launcher" = srun ]; then
+    # A rank that dies alone ends the job, but not at once: ranks that stopped in order end one after the other.
+    launch_command+=(--wait=60)
+    export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}" # srun no longer takes it from the job by itself
+  fi
 }
 
 # Everything before the launch. Must be called after the arguments were looked at.
@@ -74,7 +79,6 @@ prepare() {
   choose_launcher
   export OMP_NUM_THREADS=1 # a rank is the unit of parallelism
   export SLURM_EXPORT_ENV=ALL
-  export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}" # srun no longer takes it from the job by itself
   scratch=${FEDSELECT_SCRATCH:-${scratch:-${SLURM_TMPDIR:-}}} # for client states that memory can't hold
 }
 
@@ -85,13 +89,11 @@ need() {
 
 # Slurm signals this shell alone (--signal=B:...); the launcher hands USR1 on to all ranks. They take it once.
 stop_ranks() {
+  told=$1
+  echo "$2: all ranks are told to write a checkpoint"
   if [ -n "$launched" ]; then kill -USR1 "$launched" 2>/dev/null || true; fi
-  trap '' USR1 USR2
-}
-warn() {
-  warned=yes
-  echo "the time limit is near: all ranks are told to write a checkpoint"
-  stop_ranks
+  trap '' USR1
+  trap 'told=end' USR2
 }
 
 # launch ARGUMENT...: runs the program with these on all ranks; sets exit_code.
@@ -101,9 +103,9 @@ launch() {
     "${launch_command[*]} $program $*"
   "${launch_command[@]}" "$program" "$@" &
   launched=$!
-  trap warn USR1       # near the time limit: checkpoint, and back into the queue
-  trap stop_ranks USR2 # scancel --batch --signal=USR2 JOB: checkpoint, and end
-  trap : TERM          # the job is cancelled or over: Slurm tells the ranks too
+  trap 'stop_ranks limit "the time limit is near"' USR1 # checkpoint, and back into the queue
+  trap 'stop_ranks end "the job is to end"' USR2        # scancel --batch --signal=USR2 JOB: checkpoint, and end
+  trap : TERM                                           # the job is cancelled or over: Slurm tells the ranks too
   while kill -0 "$launched" 2>/dev/null; do
     wait "$launched" || true # a trap interrupts it
   done
@@ -111,10 +113,18 @@ launch() {
   wait "$launched" || exit_code=$?
 }
 
-# Ends the job as the program ended; a run that was stopped before its time limit goes back into the queue.
+# Ends the job as the program ended. A run that a signal stopped goes back into the queue: its time limit is near, or Slurm
+# told the ranks to make room for another job, which makes mpirun lose its daemons and end with a code of its own. A job that
+# is cancelled, or back in the queue already, is no longer running.
 finish() {
-  if [ "$exit_code" -eq "$stopped" ] && [ "$warned" = yes ]; then
-    scontrol requeue "$SLURM_JOB_ID"
+  if [ "$exit_code" -ne 0 ] && [ "$told" != end ]; then
+    # One task of an array has the number of the whole array for its own.
+    local job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+    case $exit_code:$told:$launcher:$(scontrol show job "$job") in
+      "$stopped":*JobState=RUNNING\ * | "$stopped":limit:*Reason=TimeLimit\ * | *:mpirun:*JobState=RUNNING\ *\ PreemptTime=[0-9]*)
+        scontrol requeue "$job" || echo "jobs: submit job $job again: its run goes on from its checkpoint" >&2
+        ;;
+    esac
   fi
   exit "$exit_code"
 }

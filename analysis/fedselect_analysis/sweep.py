@@ -22,9 +22,6 @@ import numpy as np
 from . import style
 from .reading import ReportError
 
-# Two-sided 95 % quantiles of Student's t by degrees of freedom.
-T95 = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-T95_MANY = 1.96
 MAX_BINS = 8  # of a key with more values than these, for its importance and its mean line
 COLUMNS = 3  # panels in a row
 
@@ -49,8 +46,25 @@ class Candidate:
         n = len(self.scores)
         if n < 2:
             return math.nan
-        t = T95[n - 1] if n <= len(T95) else T95_MANY
-        return t * float(np.std(list(self.scores.values()), ddof=1)) / math.sqrt(n)
+        return student_t(n - 1) * float(np.std(list(self.scores.values()), ddof=1)) / math.sqrt(n)
+
+
+def student_t(freedom: int) -> float:
+    """The two-sided 95 % quantile of Student's t by whole degrees of freedom: bisection of its distribution, which is a finite
+    sum in the angle atan(t / sqrt(freedom)) (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+
+    def within(angle: float) -> float:
+        total, term = 0.0, math.cos(angle) ** (freedom % 2)
+        for k in range(freedom % 2, freedom - 1, 2):
+            total += term
+            term *= (k + 1) / (k + 2) * math.cos(angle) ** 2
+        total *= math.sin(angle)
+        return 2 / math.pi * (angle + total) if freedom % 2 else total
+
+    low, high = 0.0, math.pi / 2
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if within(middle) < 0.95 else (low, middle)
+    return math.sqrt(freedom) * math.tan(low)
 
 
 @dataclass

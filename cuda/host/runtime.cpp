@@ -190,6 +190,7 @@ const char* cudaGetErrorName(cudaError_t code) {
     case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
   }
@@ -230,6 +231,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int /*device*/) 
   properties->totalGlobalMem = device_limit();
   properties->multiProcessorCount = 1;
   return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* /*attributes*/, const void* /*kernel*/) {
+  const bool has_code = std::getenv("FEDSELECT_HOST_NO_CODE") == nullptr;
+  return has_code ? cudaSuccess : fail(cudaErrorNoKernelImageForDevice);
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {

@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <set>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "app/commands.hpp"
 #include "app/text.hpp"
+#include "base/error.hpp"
 #include "io/audit_log.hpp"
+#include "io/config.hpp"
 #include "io/run_folder.hpp"
 #include "io/verify_run.hpp"
 
@@ -17,47 +21,82 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The folder itself, or those of its methods.
-std::vector<fs::path> runs_in(const fs::path& folder) {
+/// The runs of a folder.
+struct Runs {
+  std::vector<fs::path> begun;
+  std::vector<fs::path> waiting;  ///< methods of an experiment that is still at those before them
+};
+
+/// The folder itself, or those of the methods that experiment.toml names, whether they are there or
+/// not.
+Runs runs_in(const fs::path& folder) {
+  using run_folder::State;
   std::error_code error;
-  std::set<fs::path> runs;
-  if (!fs::exists(folder / run_folder::kAudit, error))
-    for (const auto& entry : fs::directory_iterator(folder, error))
-      if (fs::exists(entry.path() / run_folder::kAudit, error)) runs.insert(entry.path());
-  if (runs.empty()) runs.insert(folder);
-  return {runs.begin(), runs.end()};
+  const fs::path experiment = folder / run_folder::kExperiment;
+  if (!fs::exists(experiment, error)) return {{folder}, {}};
+  Runs runs;
+  for (const MethodConfig& method : read_config(experiment.string(), {}).methods)
+    runs.begun.push_back(folder / method.label);
+  const auto last_waits = [&] {
+    const std::size_t n = runs.begun.size();
+    return n > 1 && run_folder::state_of(runs.begun[n - 1]) == State::unused &&
+           run_folder::state_of(runs.begun[n - 2]) != State::finished;
+  };
+  for (; last_waits(); runs.begun.pop_back())
+    runs.waiting.insert(runs.waiting.begin(), runs.begun.back());
+  return runs;
+}
+
+/// Of what a log holds, for the terminal: printable, and without ends of lines.
+std::string one_line(std::string text) {
+  text = printable(std::move(text));
+  std::replace(text.begin(), text.end(), '\n', '?');
+  return text;
+}
+
+void print_waiting(const Runs& runs) {
+  for (const fs::path& run : runs.waiting) fmt::print("{}\n  has not begun\n", run.string());
 }
 
 void verify(const fs::path& folder, const std::string& head) {
-  for (const fs::path& run : runs_in(folder)) {
+  const Runs runs = runs_in(folder);
+  if (!head.empty() && runs.begun.size() + runs.waiting.size() > 1)
+    throw InputError(fmt::format(
+        "{}: holds several runs, and a head is of one: name the folder of that one, such as {}",
+        folder.string(), runs.begun.front().string()));
+  for (const fs::path& run : runs.begun) {
     fmt::print("{}\n", run.string());
-    for (const std::string& sentence : verify_run(run, head)) fmt::print("  {}\n", sentence);
+    for (const std::string& sentence : verify_run(run, head))
+      fmt::print("  {}\n", one_line(sentence));
   }
-}
-
-/// Whether the file that an entry tells of is still there.
-bool is_there(const fs::path& run, const std::string& file) {
-  std::error_code error;
-  return fs::exists(run / file, error);
+  print_waiting(runs);
 }
 
 std::string describe(const AuditEntry& entry, const fs::path& run) {
-  if (entry.what == "keep")
-    return entry.file + (is_there(run, entry.file) ? "" : " (no longer there)");
-  if (entry.what == "resume") return fmt::format("goes on after round {}", entry.rounds);
-  if (entry.what == "finish") return fmt::format("result.h5 {:.12}", entry.result);
+  if (entry.what == "keep") {
+    std::error_code error;
+    const bool is_there = is_version_name(entry.file) && fs::exists(run / entry.file, error);
+    return entry.file + (is_there ? "" : " (no longer there)");
+  }
+  if (entry.what == "resume")
+    return fmt::format("goes on after round {}{}", entry.rounds,
+                       entry.device ? ", on " + *entry.device : "");
+  if (entry.what == "finish") return fmt::format("result.h5 {:.12}", entry.finished.result);
   return fmt::format("model {:.12}, {}, masks changed: {}", entry.model,
                      describe_bytes(entry.bytes), entry.masks.size());
 }
 
 void print_history(const fs::path& folder) {
-  for (const fs::path& run : runs_in(folder)) {
+  const Runs runs = runs_in(folder);
+  for (const fs::path& run : runs.begun) {
     const auto entries = read_audit_log(run / run_folder::kAudit);
     fmt::print("{}\n  {:>7}  {:20}  {:7}\n", run.string(), "rounds", "time", "what");
     for (const AuditEntry& entry : entries)
-      fmt::print("  {:7}  {:20}  {:7}  {}\n", entry.rounds, entry.time, entry.what,
-                 describe(entry, run));
+      if (entry.what != "checkpoint")  // each takes the place of the one before
+        fmt::print("{}\n", one_line(fmt::format("  {:7}  {:20}  {:7}  {}", entry.rounds, entry.time,
+                                                entry.what, describe(entry, run))));
   }
+  print_waiting(runs);
 }
 
 }  // namespace

@@ -98,6 +98,7 @@ void estimate(const Options& options, Communicator& comm) {
       .methods = {},
       .start_seconds = started.count(),
       .profile = std::move(profile),
+      .merges_robustly = experiment.config.server.merge != Merge::mean,
       .node = measure_node(),
       .scratch_free = free_bytes(options.estimate.store.scratch.empty()
                                      ? fs::temp_directory_path()

@@ -140,10 +140,11 @@ std::vector<std::string> warnings_of(const ExperimentForecast& forecast) {
   std::vector<std::string> warnings;
   const std::size_t node = forecast.node_bytes();
   if (forecast.node.total > 0 && node > forecast.node.total)
-    warnings.push_back(fmt::format(
-        "memory: {} a node, but this one has {}: fewer ranks a node, less --client-memory, or "
-        "larger nodes",
-        bytes(node), bytes(forecast.node.total)));
+    warnings.push_back(
+        fmt::format("memory: {} a node, but of this one the job has {}: fewer ranks a node, less "
+                    "--client-memory, or "
+                    "larger nodes",
+                    bytes(node), bytes(forecast.node.total)));
   else if (forecast.node.available > 0 && node > forecast.node.available)
     warnings.push_back(fmt::format("memory: {} a node, but only {} of this one's {} are free now",
                                    bytes(node), bytes(forecast.node.available),
@@ -162,6 +163,9 @@ std::vector<std::string> warnings_of(const ExperimentForecast& forecast) {
         "time: {}, but the job has {}: give it more, or more ranks; a job of jobs/submit goes on "
         "by itself after its limit",
         describe_time(forecast.seconds()), describe_time(*forecast.limit_seconds)));
+  if (forecast.merges_robustly)
+    warnings.push_back(
+        "time: without what the merge of server.merge takes, which grows with the cohort");
   if (forecast.clients < forecast.ranks.count)
     warnings.push_back(fmt::format("{} ranks for {} clients, {} without work", forecast.ranks.count,
                                    forecast.clients, forecast.ranks.count - forecast.clients));

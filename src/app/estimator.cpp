@@ -49,10 +49,6 @@ std::size_t total(const std::vector<Partition::Indices>& split) {
   return sum;
 }
 
-std::size_t bytes_of(const Dataset& data) {
-  return (data.train.size + data.test.size) * (data.image.size() + sizeof(std::int32_t));
-}
-
 /// Training samples with which a client is timed: so many batches that its round takes a part of a
 /// second, four at most.
 std::size_t timed_samples(const Experiment& experiment, const Turn& turn, std::size_t samples) {
@@ -168,7 +164,7 @@ Simulation::GroupPlan Estimator::plan_groups(const SimulationSetup& setup,
   const std::size_t clients = experiment_.partition.clients();
   const auto ranks = static_cast<std::size_t>(ranks_.count);
   return Simulation::plan_groups(device_.view(), (clients + ranks - 1) / ranks, setup, algorithm,
-                                 experiment_.network, experiment_.partition);
+                                 experiment_.network, experiment_.data, experiment_.partition);
 }
 
 /// What one client takes, what each further one adds, a second group, libraries, and the data set.
@@ -187,7 +183,7 @@ std::size_t Estimator::device_bytes(const SimulationSetup& setup,
   const std::size_t group =
       clients * ClientGroup::bytes_per_client(experiment_.network.layout(), algorithm.belongings());
   return one + (clients - 1) * (peak_of(2) - one) + further_groups * group +
-         bytes_of(experiment_.data);
+         experiment_.data.bytes();
 }
 
 MethodForecast Estimator::forecast(std::size_t index) {
@@ -232,7 +228,7 @@ MethodForecast Estimator::forecast(std::size_t index) {
       measured.cost.finishing * std::max(1.0, static_cast<double>(forecast.files.result) /
                                                   static_cast<double>(measured.cost.result_bytes)) +
       clock.seconds_of_tests(concluding_flops());
-  add_memory(forecast, measured.cost, course, clock.rank_of_client(), records);
+  add_memory(forecast, index, measured.cost, course, clock.rank_of_client(), records);
   return forecast;
 }
 
@@ -254,11 +250,29 @@ double Estimator::concluding_flops() const {
   return flops;
 }
 
+/// What the clients of a rank share in a round, which a robust merge keeps, and what it exchanges.
+std::size_t Estimator::uploaded_bytes(const MethodForecast& forecast, std::size_t index) const {
+  const Config& config = experiment_.config;
+  if (config.server.merge == Merge::mean) return 0;
+  const ParameterLayout& layout = experiment_.network.layout();
+  const auto contributions =
+      static_cast<std::size_t>(config.methods[index].algorithm->belongings().contributions);
+  const std::size_t of_client =
+      (layout.padded_size() + contributions * layout.parameter_span()) * sizeof(float);
+  const auto ranks = static_cast<std::size_t>(ranks_.count);
+  std::size_t cohort = 0;
+  for (const ForecastRound& round : forecast.rounds)
+    cohort = std::max(cohort, static_cast<std::size_t>(round.cohort));
+  const std::size_t kept = (cohort + ranks - 1) / ranks * of_client;
+  return kept + 3 * std::min(kept, kMergePiece);
+}
+
 /// The rank that keeps most: the calibration's memory, with the states of all its clients in place
 /// of those that were timed. On top comes what the root writes down at the end: the records, twice,
 /// or the records and the masks that it compares.
-void Estimator::add_memory(MethodForecast& forecast, const MethodCost& cost, const Course& course,
-                           const std::vector<int>& rank_of, std::size_t records) const {
+void Estimator::add_memory(MethodForecast& forecast, std::size_t index, const MethodCost& cost,
+                           const Course& course, const std::vector<int>& rank_of,
+                           std::size_t records) const {
   std::vector<std::size_t> states(static_cast<std::size_t>(ranks_.count), 0);
   for (std::size_t k = 0; k < rank_of.size(); ++k)
     states[static_cast<std::size_t>(rank_of[k])] += course.most_bytes()[k];
@@ -272,7 +286,8 @@ void Estimator::add_memory(MethodForecast& forecast, const MethodCost& cost, con
       records * (sizeof(ClientRecord) + layout.tensors().size() * sizeof(float));
   forecast.root_bytes = recorded + std::max(recorded, compared_bytes(experiment_, course));
   forecast.rank_bytes = cost.resident_bytes - std::min(cost.resident_bytes, cost.state_bytes) +
-                        forecast.state_bytes + forecast.root_bytes;
+                        forecast.state_bytes + uploaded_bytes(forecast, index) +
+                        forecast.root_bytes;
 }
 
 }  // namespace fedselect

@@ -49,8 +49,9 @@ class Estimator {
   Measured measure(std::size_t index);
   Simulation::GroupPlan plan_groups(const SimulationSetup& setup, const Algorithm& algorithm) const;
   std::size_t device_bytes(const SimulationSetup& setup, const Algorithm& algorithm) const;
-  void add_memory(MethodForecast& forecast, const MethodCost& cost, const Course& course,
-                  const std::vector<int>& rank_of, std::size_t records) const;
+  std::size_t uploaded_bytes(const MethodForecast& forecast, std::size_t index) const;
+  void add_memory(MethodForecast& forecast, std::size_t index, const MethodCost& cost,
+                  const Course& course, const std::vector<int>& rank_of, std::size_t records) const;
   double concluding_flops() const;
 
   EstimateOptions options_;

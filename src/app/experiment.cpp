@@ -5,15 +5,22 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "app/failure.hpp"
+#include "base/hash.hpp"
+#include "data/fingerprint.hpp"
 
 namespace fedselect {
 
 void add_config_options(CLI::App& command, ConfigSource& source) {
   command.add_option("CONFIG", source.path, "the experiment, a TOML file")->required();
+  add_set_option(command, source.overrides);
+}
+
+void add_set_option(CLI::App& command, std::vector<std::string>& overrides) {
   command
-      .add_option("--set", source.overrides,
+      .add_option("--set", overrides,
                   "override a key: train.lr=0.1, method.rate=0.25 (all methods that have it), "
                   "method.LABEL.rate=0.25; may be repeated")
       ->type_name("KEY=VALUE")
@@ -92,11 +99,24 @@ Experiment load_experiment(const ConfigSource& source, Communicator& comm) {
   broadcast(initial, network->layout(), comm);
   Absences absences;
   together_at(config, comm, [&, &config = config] {
-    if (comm.is_root()) absences = read_absences(config.faults.unavailable);
+    if (comm.is_root())
+      absences = read_absences(config.faults.unavailable, static_cast<int>(config.data.clients));
   });
   absences.all = gather_on_all(comm, absences.all);
   return {std::move(config),   std::move(data),    std::move(partition),
           std::move(*network), std::move(initial), std::move(absences)};
+}
+
+std::uint64_t fingerprint(const Experiment& experiment, Communicator& comm) {
+  const std::uint64_t data = fingerprint(experiment.data, experiment.partition, comm);
+  const Config& config = experiment.config;
+  if (config.model.initial.empty() && config.faults.unavailable.empty()) return data;
+  Hash hash;
+  hash.add_value(data);
+  if (!config.model.initial.empty()) hash.add(std::span<const float>(experiment.initial.values));
+  if (!config.faults.unavailable.empty())
+    hash.add(std::span<const Absences::Absence>(experiment.absences.all));
+  return hash.value();
 }
 
 }  // namespace fedselect

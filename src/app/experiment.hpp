@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct ConfigSource {
 
 /// Declares CONFIG and --set.
 void add_config_options(CLI::App& command, ConfigSource& source);
+/// Declares --set alone.
+void add_set_option(CLI::App& command, std::vector<std::string>& overrides);
 
 /// What an experiment's clients hold.
 struct ClientData {
@@ -47,7 +50,11 @@ Config load_config(const ConfigSource& source, Communicator& comm);
 /// Reads the config, loads its data, makes the partition, shifts the images; data.clients becomes
 /// the partition's number. Collective; errors likewise, with the place of the key that is wrong.
 ClientData load_client_data(const ConfigSource& source, Communicator& comm);
-/// The same, and builds the network and reads the initial model.
+/// The same, and builds the network and reads the initial model and the absences.
 Experiment load_experiment(const ConfigSource& source, Communicator& comm);
+
+/// Collective: a fingerprint of what all files hold that the config names, the same on every rank:
+/// of samples and partition, of the initial model and the absences where they come from a file.
+std::uint64_t fingerprint(const Experiment& experiment, Communicator& comm);
 
 }  // namespace fedselect

@@ -34,13 +34,23 @@ struct Visible {
 Visible visible_devices() { return {}; }
 #endif
 
+/// The GPUs that a rank can have.
+Visible find_devices([[maybe_unused]] const Communicator& comm) {
+  Visible visible = visible_devices();
+#ifdef FEDSELECT_HAS_CUDA
+  if (visible.count > 0) visible.obstacle = cuda::find_obstacle(comm.node_rank() % visible.count);
+  if (!visible.obstacle.empty()) visible.count = 0;
+#endif
+  return visible;
+}
+
 /// Part of the free memory that a group's arrays may take; the rest is for kernels' scratch.
 [[maybe_unused]] constexpr double kGroupShare = 0.6;
 
 /// Collective: how many ranks say the same line as this one, and the most that any line is said.
 struct Sharing {
-  std::size_t here = 1;
-  std::size_t most = 1;
+  int here = 1;
+  int most = 1;
 };
 [[maybe_unused]] Sharing count_equal(const std::string& line, Communicator& comm) {
   std::vector<std::byte> bytes;
@@ -49,7 +59,7 @@ struct Sharing {
     bytes.push_back(std::byte{'\n'});
   }
   comm.broadcast(bytes, 0);
-  std::map<std::string, std::size_t> counts;
+  std::map<std::string, int> counts;
   std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   for (std::string each; std::getline(lines, each);) ++counts[each];
   Sharing sharing{.here = counts[line]};
@@ -61,6 +71,16 @@ struct Sharing {
   std::array<char, 256> name{};
   gethostname(name.data(), name.size() - 1);
   return name.data();
+}
+
+/// The GPU of a rank, by the same name in all processes; empty: it sees none.
+[[maybe_unused]] std::string name_gpu(const Communicator& comm) {
+#ifdef FEDSELECT_HAS_CUDA
+  const int count = visible_devices().count;
+  return count == 0 ? "" : host_name() + " " + cuda::bus_id(comm.node_rank() % count);
+#else
+  return "";
+#endif
 }
 
 }  // namespace
@@ -79,16 +99,21 @@ void add_device_options(CLI::App& command, DeviceOptions& options) {
       ->type_name("N");
 }
 
-RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm) : group_(options.group) {
-  const Visible visible = options.device == "cpu" ? Visible{} : visible_devices();
+void count_sharers(DeviceOptions& options, Communicator& job) {
+  if (options.device != "cpu") options.sharers = count_equal(name_gpu(job), job).here;
+}
+
+RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm)
+    : group_(options.group), sharers_(options.sharers) {
+  const Visible visible = options.device == "cpu" ? Visible{} : find_devices(comm);
   const bool all_see = comm.all_reduce_min(visible.count) > 0;
   if (options.device == "cuda")
     together(comm, [&] {
       if (visible.count == 0)
-        throw InputError(
-            fmt::format("--device cuda: rank {} sees no GPU ({}): give each rank one (Slurm: "
-                        "--gpus-per-node), or use --device cpu",
-                        comm.rank(), visible.obstacle));
+        throw InputError(fmt::format(
+            "--device cuda: rank {} has no GPU to compute on ({}): give each rank one (Slurm: "
+            "--gpus-per-node), or use --device cpu",
+            comm.rank(), visible.obstacle));
     });
   if (all_see && (options.device == "cuda" || !visible.are_emulated)) {
     open_gpu(comm);
@@ -116,7 +141,7 @@ void RankDevice::open_gpu(Communicator& comm) {
   together(comm, [&] {
     const int device = comm.node_rank() % cuda::visible_devices().count;
     ops_ = cuda::make_ops(device);
-    gpu = host_name() + " " + cuda::bus_id(device);
+    gpu = name_gpu(comm);
   });
   place_ = fmt::format("{} at {}", ops_->device(), gpu.substr(gpu.rfind(' ') + 1));
   const Sharing sharing = count_equal(gpu, comm);
@@ -124,7 +149,7 @@ void RankDevice::open_gpu(Communicator& comm) {
   sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)
                                      : cuda::make_nccl_sum(*ops_, comm);
   memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(cuda::free_memory())) /
-            sharing.here;
+            static_cast<std::size_t>(std::max(sharing.here, sharers_));
   notes_.push_back(fmt::format("device {}, sums over ranks by {}{}", ops_->device(), sums_->name(),
                                shared ? " (ranks share a GPU, which NCCL can't)" : ""));
 }

@@ -14,10 +14,14 @@ namespace fedselect {
 struct DeviceOptions {
   std::string device = "auto";
   int group = 0;
+  int sharers = 1;  ///< ranks of the job that may compute on this rank's GPU at the same time
 };
 
 /// Declares --device and --group.
 void add_device_options(CLI::App& command, DeviceOptions& options);
+
+/// Collective over the job, before parts of it open devices of their own: sets `sharers`.
+void count_sharers(DeviceOptions& options, Communicator& job);
 
 /// What a rank computes on, opened for the life of this object.
 class RankDevice {
@@ -37,6 +41,7 @@ class RankDevice {
   void open_gpu(Communicator& comm);
 
   int group_;
+  int sharers_;
   std::size_t memory_ = 0;
   std::unique_ptr<ops::Ops> ops_;
   std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops

@@ -1,6 +1,7 @@
 #include "app/runner.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <fstream>
@@ -12,8 +13,8 @@
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
 #include "app/stop_signal.hpp"
-#include "data/fingerprint.hpp"
 #include "files/atomic_file.hpp"
+#include "files/regular_file.hpp"
 #include "io/config_changes.hpp"
 #include "io/manifest.hpp"
 
@@ -40,21 +41,33 @@ std::string describe_status(const Outcome& outcome) {
   return status;
 }
 
+/// Of a device its kind: "cuda:1 (NVIDIA H100)" without the number among those of its node.
+std::string kind_of(std::string device) {
+  if (const std::size_t colon = device.find(':'); colon != std::string::npos)
+    device.erase(colon, device.find_first_not_of("0123456789", colon + 1) - colon);
+  return device;
+}
+
 std::string read_text(const fs::path& path) {
   std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
+  text << open_regular_file(path).rdbuf();
   return text.str();
 }
 
-/// Of a checkpoint that is there and whole.
-std::optional<CheckpointHeader> read_header(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) return std::nullopt;
-  try {
-    return Checkpoint(path).header();
-  } catch (const InputError&) {
-    return std::nullopt;
+/// Of the newest checkpoint that is whole, as far as header and journal tell. Throws InputError if
+/// there is none.
+CheckpointHeader find_header(const fs::path& folder, const JournalBounds& bounds) {
+  std::vector<std::string> damages;
+  for (const char* name : {run_folder::kCheckpoint, run_folder::kPreviousCheckpoint}) {
+    std::error_code error;
+    if (!fs::exists(folder / name, error)) continue;
+    try {
+      return read_header(folder, folder / name, bounds);
+    } catch (const InputError& damage) {
+      damages.emplace_back(damage.what());
+    }
   }
+  throw InputError(fmt::format("{}", fmt::join(damages, "\n")));
 }
 
 }  // namespace
@@ -69,23 +82,34 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
       device_(setup_.device, comm),
       binding_(describe_binding(comm, device_.place())),
       store_(choose_store_limits(setup_.store, comm)),
-      data_hash_(fingerprint(experiment.data, experiment.partition, comm)) {
+      data_hash_(fingerprint(experiment, comm)) {
   together(comm_, [&] {
     if (!comm_.is_root()) return;
-    run_folder::create(setup_.home);
-    lock_.emplace(setup_.home);
+    lock(setup_.home);
     if (setup_.resumes) run_folder::require_layout(setup_.home, folders_.size());
     for (const fs::path& folder : folders_) {
       if (!setup_.resumes) run_folder::require_unused(folder);
       run_folder::require_no_links(setup_.home, folder);
     }
+    for (const fs::path& folder : folders_)
+      if (folder != setup_.home) lock(folder);
     if (setup_.resumes)  // before anything is changed
       for (std::size_t i = 0; i < folders_.size(); ++i) require_resumable_run(i);
-    if (setup_.from_round)
-      for (const fs::path& folder : folders_) run_folder::roll_back(folder, *setup_.from_round);
     if (folders_.size() == 1) return;
     replace_file(setup_.home / run_folder::kExperiment, write_config(config_));
   });
+}
+
+/// On the root: no other program works there from now on. Makes the folder where there is none.
+void Runner::lock(const fs::path& folder) {
+  run_folder::create(folder);
+  locks_.push_back(std::make_unique<RunLock>(folder));
+  const std::string& problem = locks_.back()->problem();
+  if (problem.empty() || std::exchange(is_unlocked_, true)) return;
+  log_.warn(
+      fmt::format("warning: {}: can't be locked ({}): see that no other program works there "
+                  "meanwhile",
+                  folder.string(), problem));
 }
 
 std::vector<Outcome> Runner::run() {
@@ -104,8 +128,13 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   SimulationSetup setup = setup_of(experiment_, method);
   setup.store = store_;
   setup.fails_together = setup_.isolated;
-  Simulation simulation(setup, *method.algorithm, experiment_.network, experiment_.data,
-                        experiment_.partition, device_.view(), comm_);
+  std::unique_ptr<Simulation> made;
+  together(comm_, [&] {
+    made = std::make_unique<Simulation>(setup, *method.algorithm, experiment_.network,
+                                        experiment_.data, experiment_.partition, device_.view(),
+                                        comm_);
+  });
+  Simulation& simulation = *made;
   const auto writer = open_run(index, state, simulation);
   Outcome outcome(method.label, experiment_.network.layout());
   for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);
@@ -129,6 +158,7 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
 /// with this config.
 State Runner::find_state(std::size_t index) const {
   const fs::path& folder = folders_[index];
+  if (setup_.from_round) return State::interrupted;
   const State found = setup_.resumes ? run_folder::state_of(folder) : State::unused;
   if (found != State::finished) return found;
   const auto stored = read_text(folder / run_folder::kConfig);
@@ -141,15 +171,28 @@ State Runner::find_state(std::size_t index) const {
   return State::interrupted;
 }
 
-/// Throws InputError if a method can't go on with this config and these data.
+/// Throws InputError if a method can't go on with this config, these data, and what its folder
+/// holds.
 void Runner::require_resumable_run(std::size_t index) const {
   const fs::path& folder = folders_[index];
+  const State state = find_state(index);
+  if (std::error_code error;
+      state == State::begun && fs::exists(folder / run_folder::kConfig, error))
+    accept(index, read_text(folder / run_folder::kConfig), 0);
+  if (state != State::interrupted) return;
+  const CheckpointHeader header =
+      setup_.from_round
+          ? read_header(folder, run_folder::find_version(folder, *setup_.from_round), bounds())
+          : find_header(folder, bounds());
   if (setup_.from_round)
-    return accept(index, Checkpoint(run_folder::find_version(folder, *setup_.from_round)).header());
-  if (find_state(index) != State::interrupted) return;
-  auto header = read_header(folder / run_folder::kCheckpoint);
-  if (!header) header = read_header(folder / run_folder::kPreviousCheckpoint);
-  if (header) accept(index, *header);
+    require_rounds(run_folder::find_version(folder, *setup_.from_round), header,
+                   *setup_.from_round);
+  accept(index, header);
+  require_logged(folder, header.audit);
+}
+
+JournalBounds Runner::bounds() const {
+  return {experiment_.partition.clients(), experiment_.network.layout().tensors().size()};
 }
 
 /// Collective: what is to be done with a method's folder, as the root sees it.
@@ -168,10 +211,8 @@ State Runner::state_of(std::size_t index) {
 std::optional<Outcome> Runner::read_outcome(std::size_t index) const {
   const MethodConfig& method = config_.methods[index];
   log_.say(fmt::format("{}: was finished before", title_of(index)));
-  const JournalBounds bounds{experiment_.partition.clients(),
-                             experiment_.network.layout().tensors().size()};
   const auto entries = comm_.is_root()
-                           ? RoundJournal::read(folders_[index] / run_folder::kJournal, bounds)
+                           ? RoundJournal::read(folders_[index] / run_folder::kJournal, bounds())
                            : std::vector<JournalEntry>();
   if (entries.empty()) return std::nullopt;
   Outcome outcome(method.label, experiment_.network.layout());
@@ -185,13 +226,14 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
   auto description = describe_run(
       config_, index, make_manifest(comm_, device_.view().ops.device(), setup_.command));
   description.data_hash = data_hash_;
+  description.device = kind_of(device_.view().ops.device());
   std::unique_ptr<RunWriter> writer;
   together(comm_, [&] {
     const Network& network = experiment_.network;
     if (state == State::interrupted)
       writer = std::make_unique<RunWriter>(
           folder, std::move(description), network, comm_, simulation,
-          [&](const CheckpointHeader& header) { accept(index, header); });
+          [&](const CheckpointHeader& header) { accept(index, header); }, setup_.from_round);
     else
       writer =
           std::make_unique<RunWriter>(folder, std::move(description), network, comm_, simulation);
@@ -206,18 +248,27 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
                        folder.string()));
   if (!experiment_.initial.note.empty()) log_.say(experiment_.initial.note);
   if (!writer->note().empty()) log_.warn(writer->note());
+  if (state == State::begun)
+    log_.say(fmt::format("{}: begins again: the run that was here had no checkpoint yet",
+                         title_of(index)));
   if (state == State::interrupted)
     log_.say(fmt::format("{}: goes on after round {}", title_of(index), writer->rounds_done()));
   return writer;
 }
 
+/// `stored`: the config of a run that began so many rounds.
+void Runner::accept(std::size_t index, const std::string& stored, int rounds) const {
+  require_resumable(stored, write_config(config_, index), rounds, setup_.allowed_changes,
+                    folders_[index].string());
+}
+
 void Runner::accept(std::size_t index, const CheckpointHeader& header) const {
-  require_resumable(header.config, write_config(config_, index), header.rounds,
-                    setup_.allowed_changes, folders_[index].string());
+  accept(index, header.config, header.rounds + (header.round_is_open ? 1 : 0));
   if (header.data_hash != data_hash_)
     throw InputError(fmt::format(
-        "{}: the samples, or who has which, are not those of this run: put the data back that it "
-        "was made with, or start it again elsewhere",
+        "{}: the samples, who has which, or what the files of model.initial and faults.unavailable "
+        "hold, are not those of this run: put the files back that it was made with, or start it "
+        "again elsewhere",
         folders_[index].string()));
 }
 
@@ -316,11 +367,16 @@ void Runner::stop(Simulation& simulation, RunWriter& writer) {
 }
 
 void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer) {
+  if (comm_.all_reduce_min(stop_requested() ? 0 : 1) == 0) stop(simulation, writer);
+  const CheckpointConfig& cadence = config_.checkpoint;
+  // What is still to be done takes no signal: whatever ends it must not cost the rounds.
+  const bool is_long =
+      config_.evaluate.cross || config_.federation.new_clients > 0 || config_.output.client_models;
+  const bool saves = cadence.every_minutes > 0 || cadence.every_rounds > 0;
+  if (cadence.at_end || keeps(writer.rounds_done()) || (is_long && saves)) save(simulation, writer);
   simulation.conclude();
-  if (config_.checkpoint.at_end || keeps(writer.rounds_done())) save(simulation, writer);
   together(comm_, [&] { writer.finish(experiment_.data, experiment_.partition); });
-  if (comm_.is_root() && !config_.checkpoint.at_end)
-    run_folder::remove_checkpoints(folders_[index]);
+  if (comm_.is_root() && !cadence.at_end) run_folder::remove_checkpoints(folders_[index]);
 }
 
 /// "fedavg (2 of 6)"

@@ -51,13 +51,16 @@ class Runner {
   /// What comes after a round.
   enum class Next { stop, checkpoint, round };
 
+  void lock(const std::filesystem::path& folder);
   std::optional<Outcome> run_method(std::size_t index);
   run_folder::State find_state(std::size_t index) const;
   void require_resumable_run(std::size_t index) const;
+  JournalBounds bounds() const;
   run_folder::State state_of(std::size_t index);
   std::optional<Outcome> read_outcome(std::size_t index) const;
   std::unique_ptr<RunWriter> open_run(std::size_t index, run_folder::State state,
                                       Simulation& simulation);
+  void accept(std::size_t index, const std::string& stored, int rounds) const;
   void accept(std::size_t index, const CheckpointHeader& header) const;
   void run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer, Outcome& outcome);
   void run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
@@ -78,7 +81,8 @@ class Runner {
   RankDevice device_;
   std::vector<std::string> binding_;  ///< for the log, on the root, until it was said
   StoreLimits store_;
-  std::optional<RunLock> lock_;  ///< on the root
+  std::vector<std::unique_ptr<RunLock>> locks_;  ///< on the root
+  bool is_unlocked_ = false;                     ///< the user was told
   std::uint64_t data_hash_;
   Clock::time_point last_checkpoint_;
   double checkpoint_seconds_ = 0;  ///< of the method at hand

@@ -8,6 +8,7 @@
 
 #include "app/failure.hpp"
 #include "base/error.hpp"
+#include "base/job_memory.hpp"
 
 namespace fedselect {
 
@@ -32,9 +33,7 @@ void add_store_options(CLI::App& command, StoreOptions& options) {
 
 std::size_t client_memory(const StoreOptions& options, int ranks_on_node) {
   if (options.gibibytes) return static_cast<std::size_t>(*options.gibibytes * kGibibyte);
-  const auto node = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
-                    static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  return node / 2 / static_cast<std::size_t>(ranks_on_node);
+  return job_memory() / 2 / static_cast<std::size_t>(ranks_on_node);
 }
 
 int count_ranks_on_node(Communicator& comm) {
@@ -46,6 +45,11 @@ int count_ranks_on_node(Communicator& comm) {
   node_of = gather_on_all(comm, node_of);
   const auto mine = node_of[static_cast<std::size_t>(comm.rank())];
   return static_cast<int>(std::count(node_of.begin(), node_of.end(), mine));
+}
+
+void settle_memory(StoreOptions& options, Communicator& job) {
+  const std::size_t bytes = client_memory(options, count_ranks_on_node(job));
+  options.gibibytes = static_cast<double>(bytes) / kGibibyte;
 }
 
 StoreLimits choose_store_limits(const StoreOptions& options, Communicator& comm) {

@@ -23,6 +23,10 @@ std::size_t client_memory(const StoreOptions& options, int ranks_on_node);
 /// Collective: how many ranks share this rank's node.
 int count_ranks_on_node(Communicator& comm);
 
+/// Collective over the job, before parts of it choose limits of their own: sets the memory of a
+/// rank where the command line doesn't, by all ranks of its node.
+void settle_memory(StoreOptions& options, Communicator& job);
+
 /// Collective: what this rank gives to its clients' states; unless told, its part of half of the
 /// node's memory. All ranks throw AgreedError if a scratch folder can't be written to.
 StoreLimits choose_store_limits(const StoreOptions& options, Communicator& comm);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app/commands.hpp"
+#include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/stop_signal.hpp"
 #include "app/text.hpp"
@@ -17,6 +18,7 @@
 #include "files/atomic_file.hpp"
 #include "io/config.hpp"
 #include "io/run_folder.hpp"
+#include "io/run_lock.hpp"
 #include "sweep/coordinator.hpp"
 #include "sweep/table.hpp"
 
@@ -36,6 +38,7 @@ struct SweepOptions {
   std::optional<std::size_t> only;  ///< number of the only trial to run, from 1
   bool lists = false;
   bool quiet = false;
+  std::vector<std::string> overrides;
   DeviceOptions device;
   StoreOptions store;
   std::vector<std::string> command;
@@ -59,11 +62,24 @@ sweep::Plan choose_trial(const sweep::Plan& plan, std::size_t number) {
   return {.candidates = {std::move(candidate)}, .trials = {std::move(trial)}};
 }
 
+/// --set may not set what the sweep does.
+void refuse_varied(const sweep::SweepConfig& sweep, const std::string& override) {
+  const std::string key = override.substr(0, override.find('='));
+  const bool is_varied =
+      key == "name" || (key == "seed" && !sweep.seeds.empty()) ||
+      std::any_of(sweep.parameters.begin(), sweep.parameters.end(),
+                  [&](const sweep::Parameter& parameter) { return parameter.key == key; });
+  require(!is_varied,
+          fmt::format("--set {}: the sweep sets {} itself: change it there", override, key));
+}
+
 /// Collective.
 Sweep load(const SweepOptions& options, Communicator& comm) {
   Sweep sweep;
   together(comm, [&] {
     sweep.config = sweep::read_sweep(options.path);
+    sweep.config.overrides = options.overrides;
+    for (const std::string& override : options.overrides) refuse_varied(sweep.config, override);
     sweep.plan = sweep::make_plan(sweep.config);
     if (options.only) {
       require(sweep.config.halving.first == 0,
@@ -135,6 +151,7 @@ class Office {
       : sweep_(sweep),
         log_(log),
         writes_(!options.only),
+        lock_(writes_ ? std::make_unique<RunLock>(sweep.folder) : nullptr),
         journal_(sweep.folder.string(),
                  options.only ? sweep.plan.trials.front().id : std::string("sweep")),
         coordinator_(
@@ -174,6 +191,7 @@ class Office {
 
   void tell(const Record& record) {
     if (record.status == Record::Status::failed) log_.warn("warning: " + describe(record, {}));
+    progress_.expect(coordinator_.schedule().total());
     progress_.step(describe(record, sweep_.config.metric));
     write_tables();
   }
@@ -186,6 +204,8 @@ class Office {
   const Sweep& sweep_;
   RunLog& log_;
   bool writes_;
+  std::unique_ptr<RunLock>
+      lock_;  ///< the tasks of an array are kept apart by those of their trials
   sweep::Journal journal_;
   sweep::Coordinator coordinator_;
   Progress progress_;
@@ -218,13 +238,18 @@ void run(const SweepOptions& options, Communicator& comm) {
     workers = count_workers(options, comm);
     if (!comm.is_root()) return;
     open_folder(options, sweep);
-    replace_file(sweep.folder / "sweep.toml", read_config_text(options.path));
     office = std::make_unique<Office>(options, sweep, log);
+    // Tasks of an array begin at the same time; the last job, which makes the tables, writes it.
+    if (!options.only) replace_file(sweep.folder / "sweep.toml", read_config_text(options.path));
   });
   if (comm.is_root())
     log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
                         sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
                         workers, options.ranks_per_trial, sweep.folder.string()));
+  DeviceOptions device = options.device;
+  StoreOptions store = options.store;
+  count_sharers(device, comm);
+  settle_memory(store, comm);
   // Ranks beyond the last whole worker are a worker that never asks.
   const int number = comm.rank() / options.ranks_per_trial;
   const auto worker = comm.split(number);
@@ -234,11 +259,11 @@ void run(const SweepOptions& options, Communicator& comm) {
                          .plan = sweep.plan,
                          .folder = sweep.folder / "trials",
                          .command = options.command,
-                         .device = options.device,
-                         .store = options.store};
-  std::thread server;
+                         .device = device,
+                         .store = store};
+  std::jthread server;  // joined even if this rank's own work throws
   if (office)
-    server = std::thread(
+    server = std::jthread(
         [&] { run_guarded(comm, [&] { sweep::serve(*leaders, office->coordinator()); }); });
   const auto take_orders = [&] {
     if (number >= workers) return;
@@ -287,6 +312,7 @@ void add_sweep_command(CLI::App& app, Request& request) {
                    "makes the tables when all are done")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000000));
+  add_set_option(*command, options->overrides);
   command->add_flag("--list", options->lists, "list the trials, and run nothing");
   add_device_options(*command, options->device);
   add_store_options(*command, options->store);

@@ -29,6 +29,8 @@ class Progress {
 
   /// One more step is done; `status`: what it brought.
   void step(std::string_view status);
+  /// There will be so many steps, as is known now.
+  void expect(std::int64_t steps) { steps_ = steps; }
 
  private:
   using Clock = std::chrono::steady_clock;

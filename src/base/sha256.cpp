@@ -4,9 +4,6 @@
 #include <fmt/ranges.h>
 #include <openssl/evp.h>
 
-#include <fstream>
-#include <vector>
-
 #include "base/error.hpp"
 
 namespace fedselect {
@@ -46,18 +43,6 @@ Sha256::Digest Sha256::digest() {
 Sha256::Digest sha256(std::span<const std::byte> bytes) {
   Sha256 hash;
   hash.add(bytes);
-  return hash.digest();
-}
-
-Sha256::Digest sha256_of_file(const std::filesystem::path& path) {
-  constexpr std::size_t kPiece = std::size_t{1} << 20;
-  std::ifstream file(path, std::ios::binary);
-  std::vector<char> piece(kPiece);
-  Sha256 hash;
-  while (file.read(piece.data(), kPiece) || file.gcount() > 0)
-    hash.add(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount()))));
-  if (!file.eof())
-    throw SystemError(fmt::format("{}: cannot read it: is the disk gone?", path.string()));
   return hash.digest();
 }
 

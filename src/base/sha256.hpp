@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,8 +30,6 @@ class Sha256 {
 };
 
 Sha256::Digest sha256(std::span<const std::byte> bytes);
-/// Throws SystemError if the file can't be read.
-Sha256::Digest sha256_of_file(const std::filesystem::path& path);
 
 /// Two lower-case digits a byte.
 std::string hex(std::span<const std::uint8_t> bytes);

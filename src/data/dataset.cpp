@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/job_memory.hpp"
 #include "data/resample.hpp"
 
 namespace fedselect {
@@ -23,12 +23,6 @@ namespace {
 /// Every client's samples are counted by class: more classes than this are a damaged label.
 constexpr std::int32_t kMostClasses = 1 << 16;
 constexpr std::string_view kRightSet = "put a whole data set there, or set data.path to another";
-
-/// Bytes of memory of this host.
-std::uint64_t host_memory() {
-  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 /// Refuses samples that can't be counted or can't fit: before anything is allocated for them.
 void check_sizes(const DatasetHeader& header, const std::string& path) {
@@ -48,12 +42,12 @@ void check_sizes(const DatasetHeader& header, const std::string& path) {
                       path, n, word, kMost));
     const double bytes =
         static_cast<double>(n) * header.image.height * header.image.width * header.image.channels;
-    if (bytes > static_cast<double>(host_memory()))
+    if (bytes > static_cast<double>(job_memory()))
       throw InputError(fmt::format(
           "{} has {} {} samples of {} x {} x {} pixels (they need {:.1f} GB, this host has {:.1f} "
           "GB): {}",
           path, n, word, header.image.height, header.image.width, header.image.channels,
-          bytes / 1e9, static_cast<double>(host_memory()) / 1e9, kRightSet));
+          bytes / 1e9, static_cast<double>(job_memory()) / 1e9, kRightSet));
   }
 }
 

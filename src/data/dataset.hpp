@@ -44,6 +44,10 @@ struct Dataset {
 
   /// What the ops need to read the samples of one part. Valid as long as this data set.
   ops::SampleSource source(const Samples& part) const;
+  /// Of all pixels and labels.
+  std::size_t bytes() const {
+    return (train.size + test.size) * (image.size() + sizeof(std::int32_t));
+  }
   const Samples& part(PartKind kind) const { return kind == PartKind::train ? train : test; }
   Samples& part(PartKind kind) { return kind == PartKind::train ? train : test; }
 };

@@ -23,6 +23,7 @@ struct ExperimentForecast {
   double start_seconds = 0;      ///< before the first round: data, partition, devices
   std::size_t shared_bytes = 0;  ///< of the ranks of a node: the data set, libraries
   std::optional<DeviceProfile> profile;
+  bool merges_robustly = false;  ///< by an order statistic of all values
 
   NodeMemory node;                           ///< of this node
   std::size_t scratch_free = 0;              ///< in the folder of spilled states

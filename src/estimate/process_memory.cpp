@@ -1,8 +1,11 @@
 #include "estimate/process_memory.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 #include <string_view>
+
+#include "base/job_memory.hpp"
 
 namespace fedselect {
 
@@ -35,7 +38,8 @@ void reset_peak() {
 
 NodeMemory measure_node() {
   constexpr const char* kMemory = "/proc/meminfo";
-  return {.total = read_line(kMemory, "MemTotal"), .available = read_line(kMemory, "MemAvailable")};
+  const std::size_t total = std::min(read_line(kMemory, "MemTotal"), job_memory());
+  return {.total = total, .available = std::min(total, read_line(kMemory, "MemAvailable"))};
 }
 
 }  // namespace fedselect

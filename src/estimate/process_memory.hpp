@@ -16,7 +16,8 @@ ProcessMemory measure_memory();
 /// peak becomes resident. Without effect where the system forbids it.
 void reset_peak();
 
-/// Memory of this node, and what of it could be had now without swapping.
+/// Memory of this node that the job may take (base/job_memory.hpp), and what of it could be had now
+/// without swapping.
 struct NodeMemory {
   std::size_t total = 0;
   std::size_t available = 0;

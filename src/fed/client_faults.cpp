@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <numeric>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -21,6 +22,31 @@ namespace {
 enum Draw : std::uint32_t { kDropout, kSpeed, kByzantine, kNoise };
 
 constexpr const char* kHeadline = "client,first,end";
+
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 28;  ///< 10 million absences
+constexpr std::size_t kMostQuoted = 60;                       ///< of a line
+
+/// The lines of a text, without their ends.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : left_(text) {}
+  /// None behind the last one.
+  std::optional<std::string_view> next() {
+    if (left_.empty()) return std::nullopt;
+    const std::size_t size = std::min(left_.find('\n'), left_.size());
+    std::string_view line = left_.substr(0, size);
+    left_.remove_prefix(std::min(size + 1, left_.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    ++number_;
+    return line;
+  }
+  /// Of the line that came last, from 1.
+  int number() const { return number_; }
+
+ private:
+  std::string_view left_;
+  int number_ = 0;
+};
 
 /// "3,0,10"; none if it is anything else.
 std::optional<Absences::Absence> parse_absence(std::string_view line) {
@@ -53,29 +79,33 @@ bool Absences::covers(int client, int round) const {
   return false;
 }
 
-Absences read_absences(const std::filesystem::path& path) {
+Absences read_absences(const std::filesystem::path& path, int clients) {
   if (path.empty()) return {};
-  std::ifstream file(path);
-  if (!file)
-    throw InputError(fmt::format(
-        "{}: cannot read it: name a file of lines \"client,first,end\" in faults.unavailable",
-        path.string()));
+  const std::string text = read_text_file(
+      path, kMostBytes, "name a file of lines \"client,first,end\" in faults.unavailable");
+  const auto refuse = [&](int number, std::string_view line, const std::string& must) {
+    throw InputError(fmt::format("{}:{}: is \"{}\", must be {}", path.string(), number,
+                                 line.substr(0, kMostQuoted), must));
+  };
+  Lines lines(text);
+  if (const auto headline = lines.next(); headline != kHeadline)
+    refuse(1, headline.value_or(""), fmt::format("the headline {}", kHeadline));
   Absences absences;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (number == 1 && line == kHeadline) continue;
-    const auto absence = parse_absence(line);
-    if (number == 1 || !absence)
-      throw InputError(fmt::format(
-          "{}:{}: is \"{}\", must be {}", path.string(), number, line.substr(0, 60),
-          number == 1 ? fmt::format("the headline {}", kHeadline)
-                      : "three whole numbers with first < end, such as 3,0,10: client 3 is away in "
-                        "rounds 0 to 9"));
+  while (const auto line = lines.next()) {
+    const auto absence = parse_absence(*line);
+    if (!absence)
+      refuse(
+          lines.number(), *line,
+          "three whole numbers with first < end, such as 3,0,10: client 3 is away in rounds 0 to "
+          "9");
+    if (absence->client >= clients)
+      refuse(lines.number(), *line,
+             fmt::format("of one of the {} clients, 0 to {}", clients, clients - 1));
     absences.all.push_back(*absence);
   }
-  std::sort(absences.all.begin(), absences.all.end(),
-            [](const auto& a, const auto& b) { return a.client < b.client; });
+  std::sort(absences.all.begin(), absences.all.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.client, a.first, a.end) < std::tie(b.client, b.first, b.end);
+  });
   return absences;
 }
 

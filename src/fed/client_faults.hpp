@@ -46,9 +46,10 @@ struct Absences {
   bool covers(int client, int round) const;
 };
 
-/// Reads lines "client,first,end" after a headline of these words. Throws InputError: file, line,
-/// what is wrong.
-Absences read_absences(const std::filesystem::path& path);
+/// Reads lines "client,first,end" after a headline of these words; an empty path names nobody.
+/// Throws InputError: file, line, what is wrong; so too for clients beyond the `clients` that there
+/// are.
+Absences read_absences(const std::filesystem::path& path, int clients);
 
 /// Draws what goes wrong from named streams: every rank knows it of every client, and nothing has
 /// to be kept.

@@ -38,6 +38,7 @@ std::vector<float> exchange_pieces(Communicator& comm, const Messages& mine, std
   for (int rank = 0; rank < comm.size(); ++rank) {
     const Part piece = part_of(rank, comm.size(), size).piece(offset, length);
     auto& bytes = to[static_cast<std::size_t>(rank)];
+    bytes.reserve(mine.count() * piece.size() * sizeof(float));
     for (std::size_t i = 0; i < mine.count(); ++i) {
       const auto own = std::as_bytes(mine[i].subspan(piece.begin, piece.size()));
       bytes.insert(bytes.end(), own.begin(), own.end());
@@ -71,9 +72,8 @@ std::vector<float> merge_uploads(Communicator& comm, const Messages& mine, std::
   const std::size_t size = mine.size();
   std::vector<float> merged(size, kNone);
   const Part own = part_of(comm.rank(), comm.size(), size);
-  constexpr std::size_t kPieceBytes = std::size_t{64} << 20;
   const std::size_t length =
-      std::max<std::size_t>(kPieceBytes / sizeof(float) / std::max<std::size_t>(uploads, 1), 1);
+      std::max<std::size_t>(kMergePiece / sizeof(float) / std::max<std::size_t>(uploads, 1), 1);
   const std::size_t longest = size / static_cast<std::size_t>(comm.size()) + 1;
   std::vector<float> column;
   for (std::size_t offset = 0; offset < longest; offset += length) {

@@ -62,16 +62,17 @@ auto make_groups(std::size_t count, const Make& make) {
 Simulation::GroupPlan Simulation::plan_groups(const Device& device, std::size_t clients,
                                               const SimulationSetup& setup,
                                               const Algorithm& algorithm, const Network& network,
-                                              const Partition& partition) {
+                                              const Dataset& data, const Partition& partition) {
   const std::size_t most = std::clamp<std::size_t>(clients, 1, kLargestGroup);
   const bool takes_turns = &device.ops.beside() != &device.ops;
   const std::size_t of_group =
       ClientGroup::bytes_per_client(network.layout(), algorithm.belongings());
   const std::size_t of_trainer =
       Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition);
+  const std::size_t free = device.memory - std::min(device.memory, data.bytes());
   const auto wanted = [&](std::size_t groups) {
     return device.group > 0 ? static_cast<std::size_t>(device.group)
-                            : device.memory / (groups * of_group + of_trainer);
+                            : free / (groups * of_group + of_trainer);
   };
   const int count = takes_turns && wanted(1) < clients ? 2 : 1;
   const std::size_t size = wanted(static_cast<std::size_t>(count));
@@ -106,7 +107,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       store_(partition.clients(), shard_, setup.store),
       server_(ops_, layout_, setup.server, first_model(setup, network), algorithm.server_vectors(),
               algorithm.belongings()),
-      plan_(plan_groups(device, shard_.size(), setup, algorithm, network, partition)),
+      plan_(plan_groups(device, shard_.size(), setup, algorithm, network, data, partition)),
       groups_(make_groups(static_cast<std::size_t>(plan_.count),
                           [&] {
                             return std::make_unique<ClientGroup>(

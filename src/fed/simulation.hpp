@@ -119,7 +119,8 @@ class Simulation {
   /// can copy while it trains, two groups take turns.
   static GroupPlan plan_groups(const Device& device, std::size_t clients,
                                const SimulationSetup& setup, const Algorithm& algorithm,
-                               const Network& network, const Partition& partition);
+                               const Network& network, const Dataset& data,
+                               const Partition& partition);
   /// Clients that are trained side by side, at most.
   int group_size() const { return plan_.size; }
 

@@ -53,7 +53,8 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
       clients_(&clients),
       activations_(ops, network, capacity, static_cast<int>(setup.train.batch), setup.test_batch),
       order_(ops, capacity, std::max(longest(partition.train), longest(partition.test))),
-      wanted_(network.layout().tensors().size()),
+      changed_(network.layout().tensors().size()),
+      wanted_(changed_.size()),
       loss_sums_(ops, 1, static_cast<std::size_t>(capacity)),
       hit_sums_(ops, 1, static_cast<std::size_t>(capacity)),
       id_(next_id()) {
@@ -200,10 +201,11 @@ void Trainer::plan(Scope scope) {
       any |= here;
       trains_[static_cast<std::size_t>(g)] |= static_cast<char>(here);
     }
-    wanted_[t] = static_cast<char>(any);
+    changed_[t] = static_cast<char>(any);
     if (any) ranges_.push_back(tensors[t].range);
   }
   // Clipping measures the norm over all gradients, also those of frozen indices.
+  wanted_ = changed_;
   if (setup_.train.grad_clip > 0) std::fill(wanted_.begin(), wanted_.end(), 1);
 }
 
@@ -261,6 +263,7 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
 
 void Trainer::gather_batch(int step, int batch, const PlacedSamples& samples,
                            ops::Grouped<const ops::Placement> placements) {
+  ops_.begin_batch();
   pulse::beat();
   const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
   ops_.gather_batch(batch_group(), samples.source, order_.view().at(first), placements.at(first),
@@ -318,7 +321,7 @@ void Trainer::train(int step, Scope scope) {
                  std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
     key_.insert(key_.end(), batch_samples_.begin(),
                 batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
-    key_.insert(key_.end(), wanted_.begin(), wanted_.end());
+    key_.insert(key_.end(), changed_.begin(), changed_.end());
     ops_.replay(key_, work);
   } else {
     work();
@@ -368,6 +371,7 @@ void Trainer::finish_pass() {
 /// Adds what the batches since the last call came to, and begins anew.
 void Trainer::take_sums(std::vector<Tally>& tallies) {
   do_aside();  // before waiting for the device
+  ops_.finish_batches();
   loss_sums_.download(ops_, 0, std::span(losses_));
   hit_sums_.download(ops_, 0, std::span(hits_));
   ops_.zero(loss_sums_.of(0), losses_.size() * sizeof(double));

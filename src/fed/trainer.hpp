@@ -208,8 +208,9 @@ class Trainer {
   std::vector<int> taken_;
   std::vector<char> trains_;            ///< clients with an index in scope
   std::vector<char> joins_;             ///< clients that the batches of this pass are for
-  std::vector<char> wanted_;            ///< tensors with an index in scope
+  std::vector<char> changed_;           ///< tensors with an index in scope
   std::vector<ops::Range> ranges_;      ///< their ranges
+  std::vector<char> wanted_;            ///< tensors whose gradients are needed
   ops::DeviceArray<double> loss_sums_;  ///< zero between passes, as the hits
   ops::DeviceArray<std::int32_t> hit_sums_;
   std::vector<double> losses_;

@@ -1,6 +1,7 @@
 #include "files/atomic_file.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -16,6 +17,10 @@ namespace fs = std::filesystem;
 
 PartialFile::PartialFile(fs::path path) : path_(std::move(path)), partial_(path_) {
   partial_ += ".partial";
+  // What a killed program left may be a second name of another file: that must not be written into.
+  // A link stays, and is refused when the file is opened.
+  std::error_code error;
+  if (fs::is_regular_file(fs::symlink_status(partial_, error))) fs::remove(partial_, error);
 }
 
 PartialFile::~PartialFile() {
@@ -36,6 +41,7 @@ void rename_file(const fs::path& from, const fs::path& to) {
     throw SystemError(
         fmt::format("{}: cannot replace it ({}): free space there, or write to another folder",
                     to.string(), std::generic_category().message(errno)));
+  unlink(from.c_str());  // of two names of one file rename() leaves both
   sync_folder(to.has_parent_path() ? to.parent_path() : fs::path("."));
 }
 

@@ -26,8 +26,8 @@ class PartialFile {
   bool committed_ = false;
 };
 
-/// Gives a synced file another name, in whose place an old file goes, and syncs the folder. Throws
-/// SystemError.
+/// Gives a synced file another name, in whose place an old file goes, and syncs the folder. The
+/// first name is gone then, also if both were names of one file. Throws SystemError.
 void rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// Writes a whole file that way. Throws SystemError that says what failed and what to do.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -27,6 +28,15 @@ int flags_of(RawFile::Mode mode) {
   return O_RDONLY;
 }
 
+/// Before it is opened: that alone could wait for ever.
+const fs::path& checked(const fs::path& path, RawFile::Mode mode) {
+  if (mode == RawFile::Mode::read)
+    require_regular_file(path);
+  else if (const std::string what = irregularity(path); !what.empty())
+    throw SystemError(fmt::format("{}: {}: remove it", path.string(), what));
+  return path;
+}
+
 [[noreturn]] void fail_at(const fs::path& path, const char* verb) {
   const std::string why = std::generic_category().message(errno);
   throw SystemError(
@@ -40,7 +50,8 @@ bool is_synced(int fd) { return fsync(fd) == 0 || errno == EINVAL; }
 }  // namespace
 
 RawFile::RawFile(fs::path path, Mode mode)
-    : path_(std::move(path)), fd_(open(path_.c_str(), flags_of(mode) | O_CLOEXEC, 0666)) {
+    : path_(std::move(path)),
+      fd_(open(checked(path_, mode).c_str(), flags_of(mode) | O_CLOEXEC, 0666)) {
   if (fd_ < 0) fail(mode == Mode::create ? "create" : "open");
 }
 

@@ -9,7 +9,8 @@
 namespace fedselect {
 
 /// An open file without buffers of its own. Failing calls throw SystemError that names the file,
-/// what failed and what to do; so does a link in the place of a file to be written.
+/// what failed and what to do; so does a link, or anything else that is no regular file, in the
+/// place of a file to be written. In the place of one to be read that is an InputError.
 class RawFile {
  public:
   enum class Mode {

@@ -99,8 +99,8 @@ class InputFile {
   explicit InputFile(const fs::path& path) {
     std::error_code error;
     if (fs::is_regular_file(path, error)) bytes_ = fs::file_size(path, error);
-    stream_.open(path, std::ios::binary);
-    if (bytes_ == 0 || error || !stream_)
+    if (bytes_ > 0 && !error) stream_.open(path, std::ios::binary);
+    if (!stream_.is_open())
       throw InputError(fmt::format(
           "{}: is missing, empty, or can't be read: name a safetensors file", path.string()));
   }

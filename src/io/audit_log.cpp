@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/pulse.hpp"
 #include "base/sha256.hpp"
+#include "files/regular_file.hpp"
 #include "io/manifest.hpp"
 
 namespace fedselect {
@@ -45,9 +47,15 @@ AuditEntry parse_entry(const std::string& line) {
                    .model = json.value("model", ""),
                    .bytes = whole_number(json.value("bytes", Json(0))),
                    .masks = {},
+                   .device = {},
+                   .open = json.value("open", false),
+                   .digest = json.value("digest", ""),
                    .file = json.value("file", ""),
-                   .result = json.value("result", ""),
-                   .metrics = json.value("metrics", "")};
+                   .finished = {.result = json.value("result", ""),
+                                .metrics = json.value("metrics", ""),
+                                .manifest = json.value("manifest", ""),
+                                .journal = json.value("journal", "")}};
+  if (json.contains("device")) entry.device = json.at("device").get<std::string>();
   for (const Json& change : json.value("masks", Json::array()))
     entry.masks.push_back({whole_number(change.at(0)), whole_number(change.at(1)), change.at(2)});
   return entry;
@@ -60,7 +68,7 @@ struct Lines {
 };
 
 Lines read_lines(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
+  std::ifstream file = open_regular_file(path);
   if (!file)
     throw InputError(fmt::format("{}: cannot read it: name the folder of a run that holds its log",
                                  path.string()));
@@ -86,49 +94,97 @@ Lines read_lines(const fs::path& path) {
 
 std::vector<AuditEntry> read_audit_log(const fs::path& path) { return read_lines(path).entries; }
 
-std::vector<const AuditEntry*> rounds_in_force(std::span<const AuditEntry> entries,
-                                               const fs::path& path) {
-  std::vector<const AuditEntry*> rounds;
-  std::map<std::pair<std::string, std::int64_t>, std::string> models;  // of (config, rounds)
+bool logs_checkpoints(std::span<const AuditEntry> entries, std::size_t at) {
+  while (at > 0 && entries[at].what != "resume") --at;
+  return entries[at].device.has_value();
+}
+
+namespace {
+
+/// On which kinds of devices the rounds in force were computed.
+class Devices {
+ public:
+  /// A program begins, or goes on, after so many rounds; `open`: with a part of the next one.
+  void go_on(std::int64_t rounds, bool open, const std::string& device) {
+    const std::int64_t done = rounds + (open ? 1 : 0);
+    while (!parts_.empty() && parts_.back().first > done) parts_.pop_back();
+    if (!parts_.empty() && parts_.back().device == device) return;
+    parts_.push_back({rounds + 1, open, device});
+  }
+  /// Two rounds with the same text were computed alike.
+  std::string text() const {
+    std::string text;
+    for (const Part& part : parts_)
+      text += fmt::format("{}{} {}\n", part.first, part.open ? "+" : "", part.device);
+    return text;
+  }
+
+ private:
+  struct Part {
+    std::int64_t first;  ///< round
+    bool open;           ///< of which others computed a part
+    std::string device;
+  };
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+LoggedRounds rounds_of(std::span<const AuditEntry> entries, const fs::path& path) {
+  LoggedRounds rounds;
+  Devices devices;
+  using Round = std::pair<std::string, std::int64_t>;          // config, number
+  std::map<Round, std::map<std::string, std::string>> models;  // by devices
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const AuditEntry& entry = entries[i];
-    const auto done = static_cast<std::int64_t>(rounds.size());
-    if (entry.what == "resume") {
+    const auto done = static_cast<std::int64_t>(rounds.in_force.size());
+    if (entry.what == "begin") {
+      devices.go_on(0, false, entry.device.value_or(""));
+    } else if (entry.what == "resume") {
       if (entry.rounds < 0 || entry.rounds > done) refuse(path, i + 1, "goes on after no round");
-      rounds.resize(static_cast<std::size_t>(entry.rounds));
+      rounds.in_force.resize(static_cast<std::size_t>(entry.rounds));
+      devices.go_on(entry.rounds, entry.open, entry.device.value_or(""));
     } else if (entry.what == "round") {
       if (entry.rounds != done + 1) refuse(path, i + 1, "is not the next round");
-      rounds.push_back(&entry);
-      const auto [known, is_new] = models.try_emplace({entry.config, entry.rounds}, entry.model);
-      if (!is_new && known->second != entry.model)
+      rounds.in_force.push_back(&entry);
+      auto& known = models[{entry.config, entry.rounds}];
+      const auto [alike, is_new] = known.try_emplace(devices.text(), entry.model);
+      if (!is_new && alike->second != entry.model)
         refuse(path, i + 1, "is a round that came out differently before");
+      if (std::any_of(known.begin(), known.end(),
+                      [&](const auto& other) { return other.second != entry.model; }))
+        rounds.differing.insert(entry.rounds);
     }
   }
   return rounds;
 }
 
-AuditLog::AuditLog(fs::path path, const std::string& config, std::span<const float> model)
+AuditLog::AuditLog(fs::path path, const std::string& config, const std::string& device,
+                   std::span<const float> model)
     : file_(RawFile(std::move(path), RawFile::Mode::create)),
       config_(hash_of(config)),
       position_{.entries = 0, .head = std::string(kDigits, '0')} {
-  add("begin", 0, {{"model", hash_of(model)}, {"bytes", model.size_bytes()}});
+  add("begin", 0, {{"model", hash_of(model)}, {"bytes", model.size_bytes()}, {"device", device}});
 }
 
-AuditLog::AuditLog(const fs::path& path, const std::string& config, const AuditPosition& position,
-                   int rounds)
+AuditLog::AuditLog(const fs::path& path, const std::string& config, const std::string& device,
+                   const AuditResume& resume)
     : config_(hash_of(config)) {
   const auto [entries, whole] = read_lines(path);
-  const auto at = static_cast<std::size_t>(position.entries);
-  if (at == 0 || entries.size() < at || entries[at - 1].hash != position.head)
+  const auto at = static_cast<std::size_t>(resume.position.entries);
+  if (at == 0 || entries.size() < at || entries[at - 1].hash != resume.position.head)
     throw InputError(
         fmt::format("{}: is not the log that this run's checkpoint belongs to: put the right one "
                     "back, or start the run again elsewhere",
                     path.string()));
+  for (const AuditEntry& entry : entries)
+    if (entry.device) device_before_ = *entry.device;
   position_ = {.entries = static_cast<std::int64_t>(entries.size()), .head = entries.back().hash};
   file_.emplace(path, RawFile::Mode::append);
   const std::uint64_t size = file_->size();
   if (size > whole) file_->cut(whole);
-  add("resume", rounds, {{"cut_bytes", size - whole}});
+  add("resume", resume.rounds,
+      {{"open", resume.open}, {"cut_bytes", size - whole}, {"device", device}});
 }
 
 void AuditLog::add(const char* what, int rounds, const Json& facts) {
@@ -153,12 +209,20 @@ void AuditLog::add_round(const RoundRecord& round, std::span<const float> model)
       {{"model", hash_of(model)}, {"bytes", model.size_bytes()}, {"masks", std::move(masks)}});
 }
 
+void AuditLog::add_checkpoint(int rounds, const std::string& digest) {
+  add("checkpoint", rounds, {{"digest", digest}});
+}
+
 void AuditLog::add_kept(int rounds, const std::string& file) {
   add("keep", rounds, {{"file", file}});
 }
 
-void AuditLog::add_finish(int rounds, const std::string& result, const std::string& metrics) {
-  add("finish", rounds, {{"result", result}, {"metrics", metrics}});
+void AuditLog::add_finish(int rounds, const FinishedFiles& files) {
+  add("finish", rounds,
+      {{"result", files.result},
+       {"metrics", files.metrics},
+       {"manifest", files.manifest},
+       {"journal", files.journal}});
 }
 
 }  // namespace fedselect

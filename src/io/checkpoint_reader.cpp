@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/error.hpp"
 #include "files/hdf5_reader.hpp"
 #include "io/checkpoint.hpp"
 #include "io/checkpoint_parts.hpp"
@@ -239,6 +240,15 @@ std::vector<ClientRecord> checkpoint::read_records(const hdf5::Reader& file, std
   return records;
 }
 
+void require_rounds(const fs::path& version, const CheckpointHeader& header, int rounds) {
+  if (header.rounds == rounds && !header.round_is_open) return;
+  throw InputError(fmt::format(
+      "{}: holds the state after round {}{}, not after round {}: it was renamed or exchanged: put "
+      "the right file there, or remove it",
+      version.string(), header.rounds, header.round_is_open ? " and a part of the next" : "",
+      rounds));
+}
+
 Checkpoint::Checkpoint(fs::path path)
     : file_(std::make_unique<hdf5::Reader>(std::move(path), kRemedy)) {
   const hdf5::Reader& file = *file_;
@@ -255,7 +265,8 @@ Checkpoint::Checkpoint(fs::path path)
              .journal = {.bytes = unsigned_attribute(file, "journal_bytes"),
                          .hash = unsigned_attribute(file, "journal_hash")},
              .audit = {.entries = file.integer_attribute("audit_entries"),
-                       .head = file.text_attribute("audit_head")}};
+                       .head = file.text_attribute("audit_head")},
+             .round_is_open = file.integer_attribute("round_is_open") != 0};
 }
 
 Checkpoint::~Checkpoint() = default;
@@ -278,7 +289,7 @@ void Checkpoint::restore(Simulation& simulation) const {
   simulation.restore_tested(static_cast<int>(tested_round), tested);
 
   std::vector<SumState> sums;
-  if (file.integer_attribute("round_is_open") != 0) {
+  if (header_.round_is_open) {
     simulation.restore_open_round(header_.rounds, read_open_round(file, simulation));
     sums = read_sums(file, simulation.server().sums());
     simulation.restore_sums(sums);

@@ -202,7 +202,8 @@ void write_sums(hdf5::File& file, const std::vector<SumState>& sums) {
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& path, const std::filesystem::path& previous,
-                      const CheckpointHeader& header, Simulation& simulation, Communicator& comm) {
+                      const CheckpointHeader& header, Simulation& simulation, Communicator& comm,
+                      const CheckpointLog& log) {
   const std::optional<OpenRound>& open = simulation.open_round();
   const auto sums = open ? simulation.total_sums() : std::vector<SumState>{};
   const ServerState server = simulation.server().state();
@@ -235,6 +236,13 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
     clients.write();
     if (brought) brought->write();
   });
+  file.seal();
+  if (log) {
+    const std::string digest = file.digest();
+    agree(comm, [&] {
+      if (comm.is_root()) log(digest);
+    });
+  }
   file.commit(previous);
 }
 

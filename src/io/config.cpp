@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
 #include "io/config_reader.hpp"
 #include "io/config_sections.hpp"
 #include "io/config_text.hpp"
@@ -222,12 +223,13 @@ std::string Config::locate(const KeyError& error) const {
 }
 
 std::string read_config_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file.is_open() || std::filesystem::is_directory(path))
+  const std::string what = irregularity(path);
+  std::ifstream file;
+  if (what.empty()) file.open(path, std::ios::binary);
+  if (!file.is_open())
     throw InputError(
-        fmt::format("{}: can't be read (missing, a folder, or not permitted): name a config file, "
-                    "such as configs/quickstart.toml",
-                    path));
+        fmt::format("{}: can't be read ({}): name a config file, such as configs/quickstart.toml",
+                    path, what.empty() ? "missing, or not permitted" : what));
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

@@ -57,9 +57,12 @@ std::string value_or_empty(const Values& values, const std::string& key) {
   return found == values.end() ? "" : found->second;
 }
 
-/// Sections and keys that leave the numbers of the rounds to come as they are.
-constexpr std::array<std::string_view, 4> kSafe{"checkpoint.", "output.", "evaluate.",
-                                                "train.on_divergence"};
+/// Sections and keys that leave the numbers of the rounds to come as they are. Files may lie
+/// elsewhere: that they hold the same is for the fingerprint to say.
+constexpr std::array<std::string_view, 9> kSafe{
+    "checkpoint.",         "output.",       "evaluate.",
+    "train.on_divergence", "data.path",     "data.test_images",
+    "data.partition_file", "model.initial", "faults.unavailable"};
 
 bool is_safe(const std::string& key) {
   return std::any_of(kSafe.begin(), kSafe.end(),
@@ -72,7 +75,8 @@ std::string why_refused(const ConfigChange& change, const Values& after, int rou
   if (change.key != "rounds") return "it would change what the rounds to come compute";
   if (value_or_empty(after, "train.schedule").find("cosine") != std::string::npos)
     return "the cosine schedule of the rounds that are done depends on it";
-  if (std::stoll(change.after) < rounds) return fmt::format("{} are done already", rounds);
+  if (std::stoll(change.after) < rounds)
+    return fmt::format("it can't be less than the {} that have begun", rounds);
   return {};
 }
 

@@ -16,9 +16,9 @@ struct ConfigChange {
 /// Compares two configs as write_config() writes them, of one method each.
 std::vector<ConfigChange> compare_configs(std::string_view before, std::string_view after);
 
-/// Throws InputError if a run that did `rounds` rounds with the config `before` can't go on with
-/// `after`: a key differs that is not in `allowed`, or one that a run can't change at all. `origin`
-/// names the run in the message.
+/// Throws InputError if a run that began `rounds` rounds with the config `before`, the last of
+/// which may be open, can't go on with `after`: a key differs that is not in `allowed`, or one that
+/// a run can't change at all. `origin` names the run in the message.
 void require_resumable(std::string_view before, std::string_view after, int rounds,
                        const std::vector<std::string>& allowed, const std::string& origin);
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/build_info.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -70,7 +71,7 @@ std::string make_manifest(Communicator& comm, const std::string& device,
 
 std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds) {
   constexpr int kDeepest = 16;  // deeper lists would only fill the stack
-  std::ifstream file(path);
+  std::ifstream file = open_regular_file(path);
   Json json = Json::parse(
       file, [](int depth, Json::parse_event_t, Json&) { return depth < kDeepest; }, false);
   if (!json.is_object()) return now;

@@ -12,6 +12,7 @@
 
 #include "base/bits.hpp"
 #include "base/error.hpp"
+#include "files/file_digest.hpp"
 #include "files/hdf5.hpp"
 #include "io/mask_comparison.hpp"
 #include "io/stored_layout.hpp"

@@ -28,7 +28,8 @@ struct RunDescription {
   std::string config;    ///< resolved, TOML
   std::string manifest;  ///< JSON, as of the start (io/manifest.hpp)
   std::int64_t seed = 0;
-  std::uint64_t data_hash = 0;  ///< of samples and partition; for checkpoints
+  std::uint64_t data_hash = 0;  ///< of all that the config's files hold; for checkpoints
+  std::string device = {};      ///< what it is computed on (Ops::device()); for the audit log
   std::string_view tested_on;
   bool masks = true;
   bool client_models = false;

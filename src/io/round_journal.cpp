@@ -128,7 +128,6 @@ RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
     entries.push_back(std::move(*entry));
   }
   file_.emplace(std::move(path), RawFile::Mode::append);
-  file_->cut(position.bytes);
 }
 
 std::vector<JournalEntry> RoundJournal::read(const fs::path& path, const JournalBounds& bounds) {

@@ -37,8 +37,9 @@ class RoundJournal {
  public:
   /// A new one, in place of an old one.
   explicit RoundJournal(std::filesystem::path path);
-  /// The old one, cut at `position`; `entries` are what it then holds. Throws InputError if its
-  /// bytes are not those of the position, or no entries of this run.
+  /// The old one, to go on with at `position`: `entries` are what it holds up to there. Changes
+  /// nothing. Throws InputError if its bytes are not those of the position, or no entries of this
+  /// run.
   RoundJournal(std::filesystem::path path, const JournalPosition& position,
                const JournalBounds& bounds, std::vector<JournalEntry>& entries);
 
@@ -50,7 +51,8 @@ class RoundJournal {
   static std::uint64_t bytes_of_rounds(std::size_t rounds, std::size_t records, std::size_t tensors,
                                        std::size_t ranks);
 
-  /// Throws SystemError, as all members do.
+  /// Cuts off what stands behind the position. Throws SystemError, as all members do.
+  void drop_rest() { file_->cut(bytes_); }
   void add(const JournalEntry& entry);
   /// Returns when the disk has all entries.
   JournalPosition sync();

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "files/atomic_file.hpp"
 #include "files/raw_file.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect::run_folder {
 
@@ -61,10 +62,16 @@ void require_no_links(const fs::path& home, const fs::path& folder) {
   };
   if (folder != home) require_no_link(folder);
   for (const fs::path& within : {home, folder})
-    for (const char* name : {kResult, kPreviousResult, kConfig, kExperiment, kManifest, kMetrics,
-                             kLog, kAudit, kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
-      for (const char* ending : {"", ".partial"})
-        require_no_link(within / (std::string(name) + ending));
+    for (const char* name :
+         {kResult, kPreviousResult, kConfig, kExperiment, kManifest, kMetrics, kLog, kLock, kAudit,
+          kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
+      for (const char* ending : {"", ".partial"}) {
+        const fs::path path = within / (std::string(name) + ending);
+        require_no_link(path);
+        // The one is a folder, and RunLock looks for itself.
+        if (std::string_view(name) != kVersions && std::string_view(name) != kLock)
+          require_regular_file(path);
+      }
 }
 
 void require_layout(const fs::path& home, std::size_t methods) {
@@ -163,12 +170,23 @@ fs::path find_version(const fs::path& folder, int rounds) {
   return version;
 }
 
+namespace {
+
+/// Free: results of earlier ways back to this round stay.
+fs::path name_for_result(const fs::path& folder, int rounds) {
+  std::string name = fmt::format("result-before-{}.h5", rounds);
+  for (int again = 2; holds(folder / kVersions, name.c_str()); ++again)
+    name = fmt::format("result-before-{}-{}.h5", rounds, again);
+  return folder / kVersions / name;
+}
+
+}  // namespace
+
 void roll_back(const fs::path& folder, int rounds) {
   const fs::path version = find_version(folder, rounds);
   name_again(version, folder / kCheckpoint);
   remove_file(folder / kPreviousCheckpoint);
-  if (holds(folder, kResult))
-    rename_file(folder / kResult, folder / kVersions / fmt::format("result-before-{}.h5", rounds));
+  if (holds(folder, kResult)) rename_file(folder / kResult, name_for_result(folder, rounds));
 }
 
 fs::path find_config(const fs::path& folder) {

@@ -41,7 +41,7 @@ void require_layout(const std::filesystem::path& home, std::size_t methods);
 
 /// Throws InputError if a run would write through a link to another place: if one stands where a
 /// file of a run goes, or `folder`, which lies in `home`, is one itself. `home` may be: the user
-/// named it.
+/// named it. So may nothing else that is no regular file stand there: a pipe would never answer.
 void require_no_links(const std::filesystem::path& home, const std::filesystem::path& folder);
 
 /// Makes the folder and those on the way to it. Throws InputError if it can't be made.
@@ -61,8 +61,8 @@ std::string keep_version(const std::filesystem::path& folder, int rounds);
 /// Where the version of so many rounds is kept. Throws InputError if it is not.
 std::filesystem::path find_version(const std::filesystem::path& folder, int rounds);
 /// Makes a kept version the newest checkpoint. What came after it is no longer there, but for
-/// result.h5, which becomes versions/result-before-ROUNDS.h5. Throws InputError if the version
-/// was not kept, or SystemError.
+/// result.h5, which becomes versions/result-before-ROUNDS.h5, or ...-ROUNDS-2.h5 and so on where
+/// there is one already. Throws InputError if the version was not kept, or SystemError.
 void roll_back(const std::filesystem::path& folder, int rounds);
 
 /// The config of the run, or of the runs, in a folder. Throws InputError if there is none.

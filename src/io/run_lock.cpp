@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "base/error.hpp"
@@ -17,10 +18,16 @@ namespace fedselect {
 RunLock::RunLock(const std::filesystem::path& folder)
     : path_(folder / run_folder::kLock),
       fd_(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) {
-  if (fd_ < 0) return;
-  struct stat status {};
-  const bool is_held = flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const auto reason = [] { return std::generic_category().message(errno); };
+  if (fd_ < 0) {
+    problem_ = reason();
+    return;
+  }
+  const bool is_mine = flock(fd_, LOCK_EX | LOCK_NB) == 0;
+  const bool is_held = !is_mine && errno == EWOULDBLOCK;
+  if (!is_mine) problem_ = reason();
   // Without a name: of a program that is just about to end.
+  struct stat status {};
   if (!is_held && fstat(fd_, &status) == 0 && status.st_nlink > 0) return;
   close(std::exchange(fd_, -1));
   throw InputError(

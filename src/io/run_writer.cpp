@@ -8,12 +8,14 @@
 #include <exception>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <system_error>
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
 #include "fed/packing.hpp"
 #include "files/atomic_file.hpp"
+#include "files/file_digest.hpp"
 #include "files/raw_file.hpp"
 #include "io/manifest.hpp"
 #include "io/metrics_csv.hpp"
@@ -34,7 +36,37 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
+/// journal.bin, to go on with after a checkpoint; `entries` become the rounds before it.
+void open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
+                  const fs::path& checkpoint, const CheckpointHeader& header,
+                  const JournalBounds& bounds, std::vector<JournalEntry>& entries) {
+  entries.clear();
+  journal.emplace(folder / kJournal, header.journal, bounds, entries);
+  require(entries.size() == static_cast<std::size_t>(header.rounds),
+          fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume from "
+                      "the run's other checkpoint, or start the run again elsewhere",
+                      checkpoint.string(), header.rounds, kJournal, entries.size()));
+}
+
 }  // namespace
+
+CheckpointHeader read_header(const fs::path& folder, const fs::path& checkpoint,
+                             const JournalBounds& bounds) {
+  CheckpointHeader header = Checkpoint(checkpoint).header();
+  std::optional<RoundJournal> journal;
+  std::vector<JournalEntry> entries;
+  open_journal(journal, folder, checkpoint, header, bounds, entries);
+  return header;
+}
+
+void require_logged(const fs::path& folder, const AuditPosition& position) {
+  const auto entries = read_audit_log(folder / kAudit);
+  const auto at = static_cast<std::size_t>(position.entries);
+  require(at > 0 && at <= entries.size() && entries[at - 1].hash == position.head,
+          fmt::format("{}: is not the log that this run's checkpoint belongs to: put the right one "
+                      "back, or start the run again elsewhere",
+                      (folder / kAudit).string()));
+}
 
 RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
                      Communicator& comm, Simulation& simulation)
@@ -50,13 +82,15 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
 }
 
 RunWriter::RunWriter(fs::path folder, RunDescription description, const Network& network,
-                     Communicator& comm, Simulation& simulation, const Accept& accept)
+                     Communicator& comm, Simulation& simulation, const Accept& accept,
+                     std::optional<int> from_round)
     : folder_(std::move(folder)),
       description_(std::move(description)),
       network_(network),
       layout_(network.layout()),
       comm_(comm),
-      simulation_(simulation) {
+      simulation_(simulation),
+      from_round_(from_round) {
   std::vector<std::string> damages;
   rounds_done_ = kNothing;
   for (const fs::path& checkpoint : find_checkpoints()) {
@@ -74,9 +108,10 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
   });
 }
 
-/// Collective: those that the root sees, the newest first. A run killed while the files changed
-/// their names has the previous one only.
+/// Collective: those that the root sees, the newest first, or the version that was asked for. A run
+/// killed while the files changed their names has the previous one only.
 std::vector<fs::path> RunWriter::find_checkpoints() const {
+  if (from_round_) return {folder_ / version_name(*from_round_)};
   std::vector<int> present;
   std::error_code error;
   if (comm_.is_root())
@@ -110,19 +145,29 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& acc
   if (auto damage = find_damage(comm_, [&] { stored.emplace(checkpoint); }); !damage.empty())
     return damage;
   const CheckpointHeader& header = stored->header();
+  const JournalBounds bounds{simulation_.clients(), layout_.tensors().size()};
+  if (auto damage = find_damage(comm_,
+                                [&] {
+                                  if (comm_.is_root())
+                                    open_journal(journal_, folder_, checkpoint, header, bounds,
+                                                 entries_);
+                                });
+      !damage.empty())
+    return damage;
   agree(comm_, [&] { accept(header); });
   rounds_done_ = header.rounds;
-  restored_ = header.audit;
-  return find_damage(comm_, [&] {
-    entries_.clear();
-    const JournalBounds bounds{simulation_.clients(), layout_.tensors().size()};
-    if (comm_.is_root()) journal_.emplace(folder_ / kJournal, header.journal, bounds, entries_);
-    stored->restore(simulation_);
-  });
+  restored_ = {header.audit, header.rounds, header.round_is_open};
+  return find_damage(comm_, [&] { stored->restore(simulation_); });
 }
 
 void RunWriter::take_up_folder() {
-  audit_.emplace(folder_ / kAudit, description_.config, restored_, rounds_done_);
+  if (from_round_) {
+    require_logged(folder_, restored_.position);
+    roll_back(folder_, *from_round_);  // before the log says so: it can go on from here
+  }
+  audit_.emplace(folder_ / kAudit, description_.config, description_.device, restored_);
+  note_device();
+  journal_->drop_rest();
   std::string metrics = kMetricsHeader;
   for (const JournalEntry& entry : entries_) {
     metrics += metrics_row(layout_, entry.round, entry.seconds);
@@ -135,7 +180,17 @@ void RunWriter::take_up_folder() {
   replace_file(folder_ / kMetrics, metrics);
   replace_file(folder_ / kConfig, description_.config);
   replace_file(folder_ / kManifest, description_.manifest);
-  metrics_.open(folder_ / kMetrics, std::ios::app);
+  metrics_.emplace(folder_ / kMetrics, RawFile::Mode::append);
+}
+
+/// Bits are promised on one kind of device only.
+void RunWriter::note_device() {
+  const std::string& before = audit_->device_before();
+  if (before.empty() || before == description_.device) return;
+  note_ += fmt::format(
+      "{}warning: goes on on {}, and was computed on {} before: another kind of device rounds in "
+      "another way, so what comes agrees with an unbroken run to rounding only",
+      note_.empty() ? "" : "\n", description_.device, printable(before));
 }
 
 void RunWriter::create_folder() {
@@ -145,15 +200,13 @@ void RunWriter::create_folder() {
     replace_file(folder_ / kConfig, description_.config);
     replace_file(folder_ / kManifest, description_.manifest);
     journal_.emplace(folder_ / kJournal);
-    audit_.emplace(folder_ / kAudit, description_.config, packed_model());
+    audit_.emplace(folder_ / kAudit, description_.config, description_.device, packed_model());
+    metrics_.emplace(folder_ / kMetrics, RawFile::Mode::create);
+    metrics_->append(kMetricsHeader);
   } catch (
       const SystemError& failure) {  // nothing is lost yet: the user has to choose a better place
     throw InputError(failure.what());
   }
-  metrics_.open(folder_ / kMetrics, std::ios::trunc);
-  metrics_ << kMetricsHeader << std::flush;
-  require(metrics_.good(), fmt::format("{}: cannot write it: choose another folder with --out",
-                                       (folder_ / kMetrics).string()));
 }
 
 void RunWriter::add(const RoundRecord& round, double seconds) {
@@ -162,10 +215,7 @@ void RunWriter::add(const RoundRecord& round, double seconds) {
   entries_.push_back({round, seconds});
   journal_->add(entries_.back());
   audit_->add_round(round, packed_model());
-  metrics_ << metrics_row(layout_, round, seconds) << std::flush;
-  if (!metrics_.good())
-    throw SystemError(fmt::format("{}: cannot write it: is the disk full, or gone?",
-                                  (folder_ / kMetrics).string()));
+  metrics_->append(metrics_row(layout_, round, seconds));
 }
 
 std::vector<float> RunWriter::packed_model() const {
@@ -184,8 +234,11 @@ void RunWriter::checkpoint(bool keep) {
     audit_->sync();
     header.audit = audit_->position();
   });
-  write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation_,
-                   comm_);
+  write_checkpoint(folder_ / kCheckpoint, folder_ / kPreviousCheckpoint, header, simulation_, comm_,
+                   [&](const std::string& digest) {
+                     audit_->add_checkpoint(rounds_done_, digest);
+                     audit_->sync();
+                   });
   if (!keep) return;
   agree(comm_, [&] {
     if (comm_.is_root()) audit_->add_kept(rounds_done_, keep_version(folder_, rounds_done_));
@@ -212,12 +265,17 @@ void RunWriter::finish(const Dataset& data, const Partition& partition) {
 void RunWriter::seal(ResultFile& file) {
   const std::chrono::duration<double> now = std::chrono::steady_clock::now() - start_;
   const PhaseSeconds tail = simulation_.clock().take();  // since the last round was measured
-  replace_file(folder_ / kManifest,
-               complete_manifest(description_.manifest, seconds_before_ + now.count(),
-                                 std::accumulate(tail.begin(), tail.end(), 0.0)));
+  const std::string manifest =
+      complete_manifest(description_.manifest, seconds_before_ + now.count(),
+                        std::accumulate(tail.begin(), tail.end(), 0.0));
+  replace_file(folder_ / kManifest, manifest);
   const std::string result = hex(file.close());
-  RawFile(folder_ / kMetrics, RawFile::Mode::append).sync();
-  audit_->add_finish(rounds_done_, result, hex(sha256_of_file(folder_ / kMetrics)));
+  metrics_->sync();
+  journal_->sync();
+  audit_->add_finish(rounds_done_, {.result = result,
+                                    .metrics = hex(sha256_of_file(folder_ / kMetrics)),
+                                    .manifest = hex(sha256(std::as_bytes(std::span(manifest)))),
+                                    .journal = hex(sha256_of_file(folder_ / kJournal))});
   audit_->sync();
   file.commit();  // last: what has a result is finished
   std::error_code ignored;

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "data/partition.hpp"
 #include "fed/record.hpp"
 #include "fed/simulation.hpp"
+#include "files/raw_file.hpp"
 #include "io/audit_log.hpp"
 #include "io/checkpoint.hpp"
 #include "io/result_file.hpp"
@@ -20,6 +20,14 @@
 #include "model/network.hpp"
 
 namespace fedselect {
+
+/// The header of a checkpoint in, or of, this folder of a run. Throws InputError if the file is
+/// none, or if journal.bin does not hold the rounds before it.
+CheckpointHeader read_header(const std::filesystem::path& folder,
+                             const std::filesystem::path& checkpoint, const JournalBounds& bounds);
+
+/// Throws InputError if audit.jsonl in this folder never stood where a checkpoint says.
+void require_logged(const std::filesystem::path& folder, const AuditPosition& position);
 
 /// Writes one run's folder (docs/result-format.md). Constructed on all ranks; files are touched by
 /// the root only.
@@ -34,10 +42,12 @@ class RunWriter {
   /// Says by an InputError that a checkpoint is not one to go on from.
   using Accept = std::function<void(const CheckpointHeader&)>;
   /// Collective. Takes up the interrupted run in this folder: `simulation`, which is new, becomes
-  /// what it was at the newest checkpoint that is whole; what the folder says of later rounds goes.
-  /// All ranks throw InputError if there is no such checkpoint, or SystemError.
+  /// what it was at the newest checkpoint that is whole, or at the version that was kept after
+  /// `from_round` rounds; what the folder says of later rounds goes. All ranks throw InputError if
+  /// there is no such checkpoint, and the folder is as it was; or SystemError.
   RunWriter(std::filesystem::path folder, RunDescription description, const Network& network,
-            Communicator& comm, Simulation& simulation, const Accept& accept);
+            Communicator& comm, Simulation& simulation, const Accept& accept,
+            std::optional<int> from_round = {});
 
   /// Rounds that are complete.
   int rounds_done() const { return rounds_done_; }
@@ -66,6 +76,7 @@ class RunWriter {
   std::vector<std::filesystem::path> find_checkpoints() const;
   std::string try_restore(const std::filesystem::path& checkpoint, const Accept& accept);
   void take_up_folder();
+  void note_device();
   std::vector<float> packed_model() const;
   void write_parts(ResultFile& file, const Dataset& data, const Partition& partition) const;
   void seal(ResultFile& file);
@@ -87,9 +98,10 @@ class RunWriter {
   int rounds_done_ = 0;
   std::vector<JournalEntry> entries_;    ///< on the root
   std::optional<RoundJournal> journal_;  ///< likewise
-  AuditPosition restored_;               ///< where audit_ stood at the checkpoint that was taken up
+  AuditResume restored_;                 ///< the checkpoint that was taken up
   std::optional<AuditLog> audit_;        ///< on the root
-  std::ofstream metrics_;
+  std::optional<RawFile> metrics_;       ///< on the root
+  std::optional<int> from_round_;
   std::string note_;
   double seconds_before_ = 0;  ///< of the rounds before this program took the run up
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

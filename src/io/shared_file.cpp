@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/pulse.hpp"
+#include "files/file_digest.hpp"
 
 namespace fedselect {
 
@@ -19,6 +20,11 @@ constexpr std::size_t kPendingBytes = std::size_t{1} << 20;
 
 SharedFile::SharedFile(fs::path path, Communicator& comm) : path_(std::move(path)), comm_(comm) {
   if (comm_.is_root()) partial_.emplace(path_);
+}
+
+fs::path SharedFile::partial_path() const {
+  fs::path partial = path_;
+  return partial += ".partial";
 }
 
 SharedFile::Rows& SharedFile::declare_rows(
@@ -50,11 +56,7 @@ void SharedFile::open(const std::function<void(hdf5::File&)>& write_own) {
     file.close();
   });
   places = gather_on_all(comm_, places);  // the root's alone
-  agree(comm_, [&] {
-    fs::path partial = path_;
-    partial += ".partial";
-    raw_.emplace(partial, RawFile::Mode::change);
-  });
+  agree(comm_, [&] { raw_.emplace(partial_path(), RawFile::Mode::change); });
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     Rows& rows = *rows_[i];
     for (int rank = 0; rank < comm_.rank(); ++rank)
@@ -76,12 +78,28 @@ void SharedFile::Rows::flush() {
   pending_.clear();
 }
 
-void SharedFile::commit(const fs::path& before) {
+void SharedFile::seal() {
   agree(comm_, [&] {
     for (const auto& rows : rows_) rows->flush();
     raw_->sync();
     raw_->close();
   });
+}
+
+// Each rank opens the file anew, now that all have closed it: only then do all file systems show
+// what the others wrote.
+std::string SharedFile::digest() const {
+  std::vector<Sha256::Digest> mine;
+  agree(comm_, [&] {
+    const auto pieces = digest_pieces(RawFile(partial_path(), RawFile::Mode::read).size());
+    const auto ranks = static_cast<std::uint64_t>(comm_.size());
+    const auto rank = static_cast<std::uint64_t>(comm_.rank());
+    mine = hash_pieces(partial_path(), pieces * rank / ranks, pieces * (rank + 1) / ranks);
+  });
+  return combine_pieces(gather_on_all(comm_, mine));
+}
+
+void SharedFile::commit(const fs::path& before) {
   agree(comm_, [&] {
     if (!comm_.is_root()) return;
     std::error_code error;

@@ -68,13 +68,20 @@ class SharedFile {
   }
   /// Collective: lays the file out. `write_own` runs on the root: what else stands in the file.
   void open(const std::function<void(hdf5::File&)>& write_own);
-  /// Collective, after each rank has appended all its rows: the file takes its name. `before`: a
-  /// name that a file in that place takes first; empty: it goes.
+  /// Collective, after each rank has appended all its rows: all is on disk.
+  void seal();
+  /// Collective, of a sealed file: digest_of_file(), in which all ranks share.
+  std::string digest() const;
+  /// Collective: a sealed file takes its name. `before`: a name that a file in that place takes
+  /// first; empty: it goes.
   void commit(const std::filesystem::path& before);
 
  private:
   Rows& declare_rows(std::int64_t rows, std::size_t row_bytes,
                      std::function<std::uint64_t(hdf5::File&, hsize_t)> reserve);
+
+  /// As PartialFile has it on the root.
+  std::filesystem::path partial_path() const;
 
   std::filesystem::path path_;
   Communicator& comm_;

@@ -11,6 +11,7 @@
 #include "base/bits.hpp"
 #include "base/error.hpp"
 #include "files/hdf5_reader.hpp"
+#include "io/checkpoint.hpp"
 #include "io/run_folder.hpp"
 #include "io/stored_layout.hpp"
 
@@ -137,7 +138,9 @@ std::vector<StoredTensor> StoredModels::client_model(std::int64_t client) const 
 }
 
 std::vector<StoredTensor> kept_global_model(const fs::path& run, int rounds) {
-  const hdf5::Reader file(run_folder::find_version(run, rounds), kRemedy);
+  const fs::path version = run_folder::find_version(run, rounds);
+  require_rounds(version, Checkpoint(version).header(), rounds);
+  const hdf5::Reader file(version, kRemedy);
   const StoredLayout layout = read_layout(file);
   return make_tensors(layout, read_packed_model(file, layout));
 }

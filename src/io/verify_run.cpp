@@ -1,8 +1,10 @@
 #include "io/verify_run.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,12 +12,16 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/sha256.hpp"
 #include "fed/packing.hpp"
+#include "files/file_digest.hpp"
 #include "files/hdf5_reader.hpp"
+#include "files/raw_file.hpp"
 #include "io/audit_log.hpp"
 #include "io/checkpoint.hpp"
 #include "io/checkpoint_parts.hpp"
+#include "io/round_journal.hpp"
 #include "io/run_folder.hpp"
 #include "io/stored_layout.hpp"
 
@@ -34,6 +40,12 @@ constexpr std::size_t kMaskDigits = 32;
                                file.string(), what));
 }
 
+std::string hash_of_file(const fs::path& file) {
+  std::error_code error;
+  if (!fs::exists(file, error)) contradict(file, "is not there, and the log tells of it");
+  return hex(sha256_of_file(file));
+}
+
 template <class T>
 std::string hash_of(const std::vector<T>& values) {
   return hex(sha256(std::as_bytes(std::span<const T>(values))));
@@ -43,7 +55,7 @@ std::string hash_of(const std::vector<T>& values) {
 class LoggedState {
  public:
   LoggedState(std::span<const AuditEntry> entries, const fs::path& log)
-      : begin_(entries.front()), rounds_(rounds_in_force(entries, log)) {
+      : begin_(entries.front()), rounds_(rounds_of(entries, log).in_force) {
     for (const AuditEntry* round : rounds_)
       for (const MaskChange& change : round->masks) masks_[change.client] = change.mask;
   }
@@ -106,14 +118,43 @@ std::set<std::int64_t> clients_of_open_round(const hdf5::Reader& file, std::size
   return clients;
 }
 
-std::string verify_checkpoint(const fs::path& path, std::span<const AuditEntry> entries,
-                              const fs::path& log) {
+/// The number of X in "versions/round-X.h5"; none if it is another name.
+std::optional<int> rounds_of_version(const std::string& name) {
+  int rounds = 0;
+  const std::size_t digits = name.find_first_of("0123456789");
+  if (digits == std::string::npos) return std::nullopt;
+  std::from_chars(name.data() + digits, name.data() + name.size(), rounds);
+  return name == version_name(rounds) ? std::optional(rounds) : std::nullopt;
+}
+
+/// That it is one that the log tells of. `at`: lines that stood there when it was written.
+void verify_bytes(const fs::path& run, const std::string& name, std::size_t at,
+                  std::span<const AuditEntry> entries) {
+  if (logs_checkpoints(entries, at - 1)) {
+    if (at == entries.size() || entries[at].what != "checkpoint" ||
+        entries[at].digest != digest_of_file(run / name))
+      contradict(run / name, "is not the checkpoint that the log tells of");
+  } else if (rounds_of_version(name)) {
+    if (std::none_of(entries.begin(), entries.end(),
+                     [&](const auto& e) { return e.what == "keep" && e.file == name; }))
+      contradict(run / name, "is no version that the log tells of");
+  }
+}
+
+std::string verify_checkpoint(const fs::path& run, const std::string& name,
+                              std::span<const AuditEntry> entries) {
+  const fs::path path = run / name;
   const Checkpoint checkpoint(path);
   const CheckpointHeader& header = checkpoint.header();
-  const auto at = static_cast<std::size_t>(header.audit.entries);
-  if (at == 0 || at > entries.size() || entries[at - 1].hash != header.audit.head)
+  if (const auto rounds = rounds_of_version(name)) require_rounds(path, header, *rounds);
+  if (header.audit.entries <= 0 ||
+      static_cast<std::uint64_t>(header.audit.entries) > entries.size())
     contradict(path, "was not written when the log stood where it says");
-  const LoggedState state(entries.first(at), log);
+  const auto at = static_cast<std::size_t>(header.audit.entries);
+  if (entries[at - 1].hash != header.audit.head)
+    contradict(path, "was not written when the log stood where it says");
+  verify_bytes(run, name, at, entries);
+  const LoggedState state(entries.first(at), run / kAudit);
   if (state.rounds() != header.rounds) contradict(path, "is of another round than the log says");
   const hdf5::Reader file(path, kRemedy);
   const StoredLayout layout = read_layout(file);
@@ -126,18 +167,31 @@ std::string verify_checkpoint(const fs::path& path, std::span<const AuditEntry> 
     if (!open.contains(masks.client(i)) && !state.is_mask_of(masks.client(i), masks.packed(i)))
       contradict(path,
                  fmt::format("holds another mask of client {} than the log says", masks.client(i)));
-  return fmt::format("{}: model and masks after round {} are those of the log",
-                     path.filename().string(), header.rounds);
+  return fmt::format("{}: model and masks after round {} are those of the log{}", name,
+                     header.rounds,
+                     logs_checkpoints(entries, at - 1) ? ", and so is every byte of it" : "");
 }
 
+/// That of a finished run: the log ends with it.
 std::string verify_result(const fs::path& run, std::span<const AuditEntry> entries) {
   const fs::path path = run / kResult;
-  const AuditEntry& last = entries.back();
-  if (last.what != "finish") contradict(path, "is there, but the log does not end with it");
-  if (hex(sha256_of_file(path)) != last.result)
-    contradict(path, "is not what the run finished with");
-  if (hex(sha256_of_file(run / kMetrics)) != last.metrics)
-    contradict(run / kMetrics, "is not what the run finished with");
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw InputError(
+        fmt::format("{}: is not there, though the log ends with it: it was removed, or the program "
+                    "was killed at the last instant: fedselect run --resume makes it again where "
+                    "there is a checkpoint",
+                    path.string()));
+  const FinishedFiles& logged = entries.back().finished;
+  const auto verify = [&](const char* name, const std::string& hash) {
+    if (hash_of_file(run / name) != hash)
+      contradict(run / name, "is not what the run finished with");
+  };
+  verify(kResult, logged.result);
+  verify(kMetrics, logged.metrics);
+  if (!logged.manifest.empty()) verify(kManifest, logged.manifest);
+  if (!logged.journal.empty() && fs::exists(run / kJournal, error))
+    verify(kJournal, logged.journal);
   const LoggedState state(entries, run / kAudit);
   const hdf5::Reader file(path, kRemedy);
   if (hash_of(read_result_model(file, read_layout(file))) != state.model())
@@ -154,19 +208,104 @@ std::string verify_result(const fs::path& run, std::span<const AuditEntry> entri
       kMetrics);
 }
 
-/// Those that are there, the newest last.
-std::vector<fs::path> find_checkpoints(const fs::path& run, std::span<const AuditEntry> entries) {
-  std::set<fs::path> paths{run / kPreviousCheckpoint, run / kCheckpoint};
-  for (const AuditEntry& entry : entries)
-    if (entry.what == "keep") paths.insert(run / version_name(static_cast<int>(entry.rounds)));
-  std::vector<fs::path> found;
+/// What stands in the folder of an older state: checkpoints, and results that other rounds
+/// followed.
+struct OldFiles {
+  std::vector<std::string> checkpoints;  ///< the newest first, then versions
+  std::vector<std::string> results;
+};
+
+OldFiles find_old_files(const fs::path& run) {
+  constexpr std::string_view kResultBefore = "result-before-";
+  OldFiles found;
   std::error_code error;
-  std::copy_if(paths.begin(), paths.end(), std::back_inserter(found),
-               [&](const fs::path& path) { return fs::exists(path, error); });
+  for (const char* name : {kCheckpoint, kPreviousCheckpoint})
+    if (fs::exists(run / name, error)) found.checkpoints.emplace_back(name);
+  if (fs::exists(run / kPreviousResult, error)) found.results.emplace_back(kPreviousResult);
+  std::set<std::pair<int, std::string>> versions;
+  for (const auto& entry : fs::directory_iterator(run / kVersions, error)) {
+    const std::string file = entry.path().filename().string();
+    const std::string name = std::string(kVersions) + "/" + file;
+    if (const auto rounds = rounds_of_version(name)) versions.emplace(*rounds, name);
+    if (file.starts_with(kResultBefore) && entry.path().extension() == ".h5")
+      found.results.push_back(name);
+  }
+  for (const auto& [rounds, name] : versions) found.checkpoints.push_back(name);
   return found;
 }
 
+std::string verify_old_result(const fs::path& run, const std::string& name,
+                              std::span<const AuditEntry> entries) {
+  const std::string hash = hash_of_file(run / name);
+  if (std::none_of(entries.begin(), entries.end(), [&](const AuditEntry& entry) {
+        return entry.what == "finish" && entry.finished.result == hash;
+      }))
+    contradict(run / name, "is no result that the run ever finished with");
+  return fmt::format("{}: as the run finished with it before", name);
+}
+
+/// Of what a run would go on from: it names so many bytes of the journal and their fingerprint. Not
+/// so a version: a run that went back writes another journal behind it.
+void verify_journal(const fs::path& run, const std::string& checkpoint) {
+  constexpr std::uint64_t kBuffer = std::uint64_t{1} << 20;
+  const JournalPosition position = Checkpoint(run / checkpoint).header().journal;
+  const fs::path path = run / kJournal;
+  std::error_code error;
+  if (!fs::exists(path, error)) contradict(path, "is not there, and the run goes on from it");
+  RawFile journal(path, RawFile::Mode::read);
+  const auto refuse = [&] { contradict(path, fmt::format("does not belong to {}", checkpoint)); };
+  if (journal.size() < position.bytes) refuse();
+  Hash hash;
+  std::vector<std::byte> buffer(kBuffer);
+  for (std::uint64_t at = 0; at < position.bytes; at += kBuffer) {
+    const auto part = std::span(buffer).first(std::min(kBuffer, position.bytes - at));
+    journal.read_at(at, part);
+    hash.add_bytes(part);
+  }
+  if (hash.value() != position.hash) refuse();
+}
+
+void verify_head(std::span<const AuditEntry> entries, const fs::path& log,
+                 const std::string& head) {
+  if (head.empty() || entries.back().hash == head) return;
+  const auto found = std::find_if(entries.begin(), entries.end(),
+                                  [&](const AuditEntry& entry) { return entry.hash == head; });
+  if (found == entries.end()) contradict(log, fmt::format("never had the head {}", head));
+  throw InputError(fmt::format(
+      "{}: the head {} is that of line {}, and {} lines follow it: the run went on since, or "
+      "somebody added them: verify without --head, look at what was added with fedselect history, "
+      "and note the head that it has now",
+      log.string(), head, found - entries.begin() + 1, entries.end() - found - 1));
+}
+
+std::string describe_rounds(const LoggedRounds& rounds) {
+  const std::string all = fmt::format("rounds 1 to {}: none is missing, ", rounds.in_force.size());
+  if (rounds.differing.empty()) return all + "none came out differently when it was computed again";
+  return all + fmt::format(
+                   "none came out differently when it was computed again on the same kind of "
+                   "device; on another kind, which rounds in another way, these did: {}",
+                   fmt::join(rounds.differing, ", "));
+}
+
+/// "computed on cpu (avx2), from round 6 cpu (avx512)"; empty: on one kind, or the log doesn't say.
+std::string describe_devices(std::span<const AuditEntry> entries) {
+  std::string text;
+  const std::string* before = nullptr;
+  bool differ = false;
+  for (const AuditEntry& entry : entries) {
+    if (!entry.device || (before != nullptr && *before == *entry.device)) continue;
+    differ = before != nullptr;
+    text += differ ? fmt::format(", from round {} on {}", entry.rounds + 1, *entry.device)
+                   : fmt::format("computed on {}", *entry.device);
+    before = &*entry.device;
+  }
+  if (!differ) return {};
+  return text + ": kinds of devices agree with each other to rounding only";
+}
+
 }  // namespace
+
+bool is_version_name(const std::string& name) { return rounds_of_version(name).has_value(); }
 
 std::vector<std::string> verify_run(const fs::path& run, const std::string& head) {
   const fs::path log = run / kAudit;
@@ -176,21 +315,25 @@ std::vector<std::string> verify_run(const fs::path& run, const std::string& head
   std::vector<std::string> found;
   found.push_back(
       fmt::format("{}: {} entries, each with the hash of the one before", kAudit, entries.size()));
-  if (!head.empty() &&
-      std::none_of(entries.begin(), entries.end(), [&](const auto& e) { return e.hash == head; }))
-    contradict(log, fmt::format("never had the head {}", head));
-  if (hex(sha256_of_file(run / kConfig)) != entries.back().config)
+  verify_head(entries, log, head);
+  if (hash_of_file(run / kConfig) != entries.back().config)
     contradict(run / kConfig, "is not the config of the log");
   found.push_back(fmt::format("{}: the one of the log", kConfig));
-  const LoggedState state(entries, log);
-  found.push_back(
-      fmt::format("rounds 1 to {}: none is missing, none came out differently when it "
-                  "was computed again",
-                  state.rounds()));
-  for (const fs::path& path : find_checkpoints(run, entries))
-    found.push_back(verify_checkpoint(path, entries, log));
+  found.push_back(describe_rounds(rounds_of(entries, log)));
+  if (auto devices = describe_devices(entries); !devices.empty())
+    found.push_back(std::move(devices));
+  const OldFiles old = find_old_files(run);
+  for (const std::string& name : old.checkpoints) {
+    found.push_back(verify_checkpoint(run, name, entries));
+    if (!is_version_name(name)) verify_journal(run, name);
+  }
+  for (const std::string& name : old.results)
+    found.push_back(verify_old_result(run, name, entries));
   std::error_code error;
-  if (fs::exists(run / kResult, error)) found.push_back(verify_result(run, entries));
+  if (entries.back().what == "finish")
+    found.push_back(verify_result(run, entries));
+  else if (fs::exists(run / kResult, error))
+    contradict(run / kResult, "is there, but the log does not end with it");
   found.push_back(fmt::format("head {}", entries.back().hash));
   return found;
 }

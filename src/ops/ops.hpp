@@ -164,6 +164,13 @@ class Ops {
 
   // Batches
 
+  /// The ops of another batch follow. A device whose work is queued waits until all batches but the
+  /// last kBatchesAhead are done, so that the caller's pace (base/pulse.hpp) is the device's.
+  virtual void begin_batch() {}
+  /// Waits until no more than the last one of them is not done, and gives a sign of life for each.
+  virtual void finish_batches() {}
+  static constexpr std::size_t kBatchesAhead = 8;
+
   /// x[i] = (pixels[indices[i]] / 255 - mean) / deviation, y[i] = labels[indices[i]] for the
   /// samples of each client. Its pixels are placed by placements[i]; null: as they are.
   virtual void gather_batch(const Group& group, const SampleSource& source,

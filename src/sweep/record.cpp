@@ -1,8 +1,10 @@
 #include "sweep/record.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -27,10 +29,17 @@ double real(const Json& line, const char* key) {
   return value.is_null() ? Record::kNone : value.get<double>();
 }
 
+std::string time_now() {
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), (now - seconds).count());
+}
+
 }  // namespace
 
 std::string write_record(const Record& record) {
-  const Json line{{"trial", record.trial},
+  const Json line{{"time", record.time},
+                  {"trial", record.trial},
                   {"status", kStatusNames[static_cast<std::size_t>(record.status)]},
                   {"rounds", record.rounds},
                   {"accuracy", number(record.accuracy)},
@@ -50,7 +59,8 @@ Record read_record(std::string_view text, const std::string& where) {
     const auto status = line.at("status").get<std::string>();
     const auto found = std::find(kStatusNames.begin(), kStatusNames.end(), status);
     require(found != kStatusNames.end(), where + ": unknown status " + status);
-    return {.trial = line.at("trial"),
+    return {.time = line.value("time", ""),
+            .trial = line.at("trial"),
             .status = static_cast<Record::Status>(found - kStatusNames.begin()),
             .rounds = line.at("rounds"),
             .accuracy = real(line, "accuracy"),
@@ -81,6 +91,8 @@ Journal::Journal(std::string folder, std::string writer)
     if (entry.path().extension() == ".jsonl") paths.push_back(entry.path().string());
   std::sort(paths.begin(), paths.end());
   for (const std::string& path : paths) read(path);
+  std::stable_sort(records_.begin(), records_.end(),
+                   [](const Record& a, const Record& b) { return a.time < b.time; });
 }
 
 void Journal::read(const std::string& path) {
@@ -98,11 +110,12 @@ void Journal::read(const std::string& path) {
   if (path == own_ && begin < text.size()) fs::resize_file(path, begin);
 }
 
-void Journal::add(const Record& record) {
+void Journal::add(Record record) {
+  record.time = time_now();
   if (!file_) file_.emplace(own_, fs::exists(own_) ? RawFile::Mode::append : RawFile::Mode::create);
   file_->append(write_record(record) + "\n");
   file_->sync();
-  records_.push_back(record);
+  records_.push_back(std::move(record));
 }
 
 }  // namespace fedselect::sweep

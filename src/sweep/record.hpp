@@ -22,6 +22,8 @@ struct Record {
   };
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
+  std::string time =
+      {};             ///< when it was written, UTC to the millisecond; empty: not yet, or of old
   std::string trial;  ///< its id
   Status status = Status::begun;
   std::int64_t rounds = 0;
@@ -53,9 +55,10 @@ class Journal {
   /// SystemError.
   Journal(std::string folder, std::string writer);
 
-  /// In the order of their lines, writer by writer.
+  /// In the order of their times, as the clocks of their writers said.
   const std::vector<Record>& records() const { return records_; }
-  void add(const Record& record);
+  /// Sets the record's time.
+  void add(Record record);
 
  private:
   void read(const std::string& path);

@@ -26,17 +26,21 @@ Schedule::Schedule(const Plan& plan, const Halving& halving)
       halving_(halving),
       rungs_(make_rungs(plan, halving)),
       trials_(plan.trials.size()),
-      candidates_(plan.candidates.size()) {
-  std::map<std::string, std::int64_t> left;  // candidates of each method
-  for (const Candidate& candidate : plan.candidates) ++left[candidate.method];
-  const auto seeds = plan.candidates.empty()
-                         ? 0
-                         : static_cast<std::int64_t>(plan.candidates.front().trials.size());
-  for (auto [method, n] : left)
+      candidates_(plan.candidates.size()) {}
+
+std::int64_t Schedule::total() const {
+  std::map<std::string, std::size_t> left;  // candidates of each method
+  for (const Candidate& candidate : plan_.candidates) ++left[candidate.method];
+  const std::size_t seeds = plan_.candidates.empty() ? 0 : plan_.candidates.front().trials.size();
+  std::size_t total = 0;
+  for (const auto& [method, all] : left) {
+    std::size_t n = all;
     for (std::size_t rung = 0; rung <= rungs_.size(); ++rung) {
-      total_ += n * seeds;
-      n = std::max<std::int64_t>(n / halving_.factor, 1);
+      total += std::max(n, rivals(method, rung).size()) * seeds;
+      n = std::max<std::size_t>(n / static_cast<std::size_t>(halving_.factor), 1);
     }
+  }
+  return static_cast<std::int64_t>(total);
 }
 
 std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {
@@ -45,7 +49,7 @@ std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {
 
 /// Of its next rung; relative to other trials as long as no trial of the method is done.
 double Schedule::expected_seconds(std::size_t trial) const {
-  const std::size_t rung = trials_[trial].rung;
+  const std::size_t rung = trials_[trial].rung();
   const std::int64_t before = rung == 0 ? 0 : rounds_of(trial, rung - 1);
   const Trial& plan = plan_.trials[trial];
   const double work = plan.work * static_cast<double>(rounds_of(trial, rung) - before);
@@ -56,21 +60,21 @@ double Schedule::expected_seconds(std::size_t trial) const {
 bool Schedule::is_ready(std::size_t trial) const {
   const Progress& progress = trials_[trial];
   return !progress.runs && !progress.failed &&
-         progress.rung <= candidates_[plan_.trials[trial].candidate].rung &&
-         progress.rung <= rungs_.size();
+         progress.rung() <= candidates_[plan_.trials[trial].candidate].rung &&
+         progress.rung() <= rungs_.size();
 }
 
 std::optional<Task> Schedule::next() {
   std::optional<std::size_t> best;
   // Those that are further on come first: they decide when the sweep ends.
   const auto rank = [&](std::size_t trial) {
-    return std::pair(trials_[trial].rung, expected_seconds(trial));
+    return std::pair(trials_[trial].rung(), expected_seconds(trial));
   };
   for (std::size_t trial = 0; trial < trials_.size(); ++trial)
     if (is_ready(trial) && (!best || rank(trial) > rank(*best))) best = trial;
   if (!best) return std::nullopt;
   trials_[*best].runs = true;
-  return Task{.trial = *best, .rounds = rounds_of(*best, trials_[*best].rung)};
+  return Task{.trial = *best, .rounds = next_rounds(*best)};
 }
 
 void Schedule::give_back(const Task& task) { trials_[task.trial].runs = false; }
@@ -78,12 +82,15 @@ void Schedule::give_back(const Task& task) { trials_[task.trial].runs = false; }
 void Schedule::finish(const Task& task, double score, double seconds) {
   Progress& progress = trials_[task.trial];
   progress.runs = false;
-  if (task.rounds != rounds_of(task.trial, progress.rung)) return;  // of another sweep's rungs
+  const std::size_t rung = progress.rung();
+  if (task.rounds != rounds_of(task.trial, rung)) return;  // of another sweep's rungs
   const Trial& trial = plan_.trials[task.trial];
-  const std::int64_t before = progress.rung == 0 ? 0 : rounds_of(task.trial, progress.rung - 1);
+  const std::int64_t before = rung == 0 ? 0 : rounds_of(task.trial, rung - 1);
   progress.failed = std::isnan(score);
-  progress.score = progress.failed ? -std::numeric_limits<double>::infinity() : score;
-  ++progress.rung;
+  progress.scores.push_back(progress.failed ? -std::numeric_limits<double>::infinity() : score);
+  // An earlier program may have let it go on when others, which are to run again, were there too.
+  std::size_t& allowed = candidates_[trial.candidate].rung;
+  allowed = std::max(allowed, rung);
   ++done_;
   if (!progress.failed) {
     Spent& spent = spent_[plan_.candidates[trial.candidate].method];
@@ -93,16 +100,16 @@ void Schedule::finish(const Task& task, double score, double seconds) {
   complete(trial.candidate);
 }
 
-/// Takes note if all trials of a candidate have completed the rung that it is at.
+/// Takes note of the rungs that all trials of a candidate have completed.
 void Schedule::complete(std::size_t candidate) {
   const Candidate& plan = plan_.candidates[candidate];
-  Standing& standing = candidates_[candidate];
-  double sum = 0;
-  for (const std::size_t trial : plan.trials) {
-    if (trials_[trial].rung <= standing.rung) return;
-    sum += trials_[trial].score;
+  std::vector<double>& scores = candidates_[candidate].scores;
+  const auto is_whole = [&](std::size_t trial) { return trials_[trial].rung() > scores.size(); };
+  while (std::all_of(plan.trials.begin(), plan.trials.end(), is_whole)) {
+    double sum = 0;
+    for (const std::size_t trial : plan.trials) sum += trials_[trial].scores[scores.size()];
+    scores.push_back(sum / static_cast<double>(plan.trials.size()));
   }
-  standing.scores.push_back(sum / static_cast<double>(plan.trials.size()));
   bool is_final = true;
   for (std::size_t rung = 0; rung < rungs_.size(); ++rung)
     is_final = promote(plan.method, rung, is_final);

@@ -36,22 +36,23 @@ class Schedule {
   void give_back(const Task& task);
   /// Until how many rounds the trial's next task goes.
   std::int64_t next_rounds(std::size_t trial) const {
-    return rounds_of(trial, trials_[trial].rung);
+    return rounds_of(trial, trials_[trial].rung());
   }
   /// Nothing runs and nothing is left to do.
   bool over() const;
 
-  /// Tasks that are done, and those that there will have been in the end.
+  /// Tasks that are done, and those that there will have been in the end, as far as is known: ASHA
+  /// lets more candidates go on than a rung that waits.
   std::int64_t done() const { return done_; }
-  std::int64_t total() const { return total_; }
+  std::int64_t total() const;
 
  private:
   /// How far a trial is.
   struct Progress {
-    std::size_t rung = 0;  ///< the next one
+    std::size_t rung() const { return scores.size(); }  ///< the next one
     bool runs = false;
     bool failed = false;
-    double score = 0;  ///< after the last rung that it completed
+    std::vector<double> scores;  ///< after each rung that it completed
   };
   /// How far a candidate is.
   struct Standing {
@@ -78,7 +79,6 @@ class Schedule {
   };
   std::map<std::string, Spent> spent_;
   std::int64_t done_ = 0;
-  std::int64_t total_ = 0;
 };
 
 }  // namespace fedselect::sweep

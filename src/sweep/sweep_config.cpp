@@ -167,7 +167,18 @@ class SweepReader {
     parameter.condition_values = read_list(*table, "is", "parameter.when.");
     reader.check(!parameter.condition_values.empty(), "is",
                  "is missing: list the values with which this parameter has a part");
+    if (found != sweep.parameters.end())
+      for (const std::string& value : parameter.condition_values)
+        reader.check(can_be(*found, value), "is",
+                     fmt::format("{} is never {}: its values are {}, written so", key, value,
+                                 fmt::join(found->values, ", ")));
     refuse_unknown(*table, reader, {"is"}, problems_);
+  }
+
+  /// Whether a point may have this value; of a range, any.
+  static bool can_be(const Parameter& parameter, const std::string& value) {
+    const auto& values = parameter.values;
+    return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
   }
 
   /// The values of a list, each as TOML writes it; empty if there is no such key.

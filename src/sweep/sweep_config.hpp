@@ -49,6 +49,8 @@ struct SweepConfig {
   std::int64_t seed = 1;    ///< of the search
   Halving halving;
   std::vector<Parameter> parameters;
+  std::vector<std::string>
+      overrides;  ///< of the experiment's keys for all trials, as --set has them
 };
 
 /// Reads the file of a sweep and validates it whole; the experiment's path is taken from the file's

@@ -21,7 +21,8 @@ namespace {
 
 std::vector<std::string> overrides_of(const SweepConfig& sweep, const Point& point,
                                       std::optional<std::int64_t> seed) {
-  std::vector<std::string> overrides{"name=" + sweep.name};
+  std::vector<std::string> overrides = sweep.overrides;
+  overrides.push_back("name=" + sweep.name);
   if (seed) overrides.push_back(fmt::format("seed={}", *seed));
   for (std::size_t p = 0; p < point.size(); ++p)
     if (!point[p].empty()) overrides.push_back(sweep.parameters[p].key + "=" + point[p]);

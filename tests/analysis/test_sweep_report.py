@@ -55,8 +55,8 @@ def test_best_interval_and_importance(invented):
     sweep = report.read_sweep(invented)
     best = sweep.best("m")
     assert best.values == ["0.1", "sgd"] and best.score == pytest.approx(0.7)
-    # Two values .69 and .71: deviation .01 sqrt(2), t = 12.706 with one degree of freedom.
-    assert best.half_width == pytest.approx(12.706 * 0.01)
+    # Two values .69 and .71: deviation .01 sqrt(2), t = 12.706205 with one degree of freedom.
+    assert best.half_width == pytest.approx(12.706205 * 0.01)
     assert sweep.methods == ["m"]  # nothing of n is done
     shares = report.importance(sweep, "m")
     # By hand, without the seeds' means: the rates' candidates are .5, .5 and .7, .71, twice each.
@@ -65,6 +65,16 @@ def test_best_interval_and_importance(invented):
     within = 4 * 0.005**2
     assert shares["train.lr"] == pytest.approx((total - within - within / 6) / total)
     assert shares["train.lr"] > 0.98 and shares["train.optimizer"] == 0
+
+
+def test_interval_of_any_number_of_seeds():
+    """What tables of Student's t say; 1.96 is for infinitely many."""
+    table = {1: 12.706205, 2: 4.302653, 3: 3.182446, 15: 2.131450, 16: 2.119905, 30: 2.042272, 100: 1.983972, 999: 1.962341}
+    assert {freedom: report.student_t(freedom) for freedom in table} == pytest.approx(table, abs=1e-6)
+    scores = {seed: seed % 2 for seed in range(17)}
+    candidate = report.Candidate("m", [], scores, True, 0.0)
+    deviation = math.sqrt((9 * (8 / 17) ** 2 + 8 * (9 / 17) ** 2) / 16)
+    assert candidate.half_width == pytest.approx(2.119905 * deviation / math.sqrt(17), rel=1e-6)
 
 
 def test_groups():

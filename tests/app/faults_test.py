@@ -1,5 +1,6 @@
 """faults_test.py FEDSELECT: what goes wrong with clients, and what the server does about it, against what the config says."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -108,8 +109,49 @@ class Faults(unittest.TestCase):
             done = self.ask("faults.unavailable=away.csv")
             self.assertEqual(done.returncode, 2)
             self.assertIn(message, done.stderr)
-        self.assertEqual(self.ask("faults.unavailable=absent.csv").returncode, 2)
+        for text, message in (("", 'away.csv:1: is "", must be the headline client,first,end'),
+                              ("client,first,end\n5,0,1\n6,0,5\n",
+                               'away.csv:3: is "6,0,5", must be of one of the 6 clients, 0 to 5')):
+            (self.home / "away.csv").write_text(text)
+            done = self.ask("faults.unavailable=away.csv")
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(message, done.stderr)
+        with open(self.home / "large.csv", "w") as file:
+            file.truncate(1 << 40)
+        os.mkfifo(self.home / "pipe.csv")
+        for name, message in (("data", "is a folder, not a file"), ("/dev/zero", "is a device, not a file"),
+                              ("pipe.csv", "is a pipe, not a file"), ("large.csv", "has 1099511627776 bytes, more than"),
+                              ("absent.csv", "cannot be read")):
+            done = self.ask(f"faults.unavailable={name}")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"{name}: {message}", done.stderr)
+            self.assertIn("name a file of lines", done.stderr)
         self.assertIn("speed_spread", self.ask("faults.speed_spread=1.0").stderr)
+
+    def test_a_run_goes_on_with_the_same_files_only(self):
+        tensors = {"fc.weight": np.full(self.shape(), 0.01, np.float32), "fc.bias": np.zeros(self.shape()[0], np.float32)}
+        write_safetensors(self.home / "start.safetensors", tensors)
+        away = self.home / "away.csv"
+        away.write_text("client,first,end\n2,1,3\n1,0,1\n")
+        done = self.ask("faults.unavailable=away.csv", "model.initial=start.safetensors", "rounds=2", "checkpoint.at_end=true")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def resume(rounds):
+            command = [FEDSELECT, "run", "--resume", f"runs/run{self.runs}", "--quiet", "--set", f"rounds={rounds}",
+                       "--allow-change", "rounds"]
+            return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=100)
+
+        away.write_text("client,first,end\n2,1,4\n1,0,1\n")
+        done = resume(3)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("faults.unavailable", done.stderr)
+        away.write_text("client,first,end\n1,0,1\n2,1,3\n")   # the same absences
+        self.assertEqual(resume(3).returncode, 0)
+        tensors["fc.bias"][0] = 1
+        write_safetensors(self.home / "start.safetensors", tensors)
+        done = resume(4)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("model.initial", done.stderr)
 
     def test_attacks_and_clipping(self):
         draw = np.random.default_rng(1)

@@ -4,8 +4,6 @@
 
 #include <string_view>
 
-#include "base/error.hpp"
-
 namespace fedselect {
 namespace {
 
@@ -24,8 +22,6 @@ TEST(Sha256, TakesBytesInPieces) {
   for (const std::string_view piece : {"a", "", "bc"}) hash.add(std::as_bytes(std::span(piece)));
   EXPECT_EQ(hex(hash.digest()), of("abc"));
 }
-
-TEST(Sha256, AnAbsentFileIsAnError) { EXPECT_THROW(sha256_of_file("/absent"), SystemError); }
 
 }  // namespace
 }  // namespace fedselect

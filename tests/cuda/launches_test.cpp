@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "base/pulse.hpp"
 #include "cuda/two_devices.hpp"
 #include "host/streams.hpp"
 #include "model/activations.hpp"
@@ -49,6 +50,25 @@ TEST(Launches, AreAsManyForAnyNumberOfClients) {
     EXPECT_GT(alone, 5U);
     for (const int clients : {2, 7}) EXPECT_EQ(launches_of_a_step(*ops, network, clients), alone);
   }
+}
+
+/// The host is a few batches ahead of the device at most, so that a watchdog which looks at the
+/// host sees whether the device works.
+TEST(Batches, HostWaitsForTheDevice) {
+  const auto ops = cuda::make_ops(0);
+  constexpr std::size_t kBatches = 20, kAhead = ops::Ops::kBatchesAhead;
+  const ops::DeviceArray<float> theta(*ops, 1, kBatches);
+  const std::vector<float> one(1, 1);
+  for (std::size_t i = 0; i < kBatches; ++i) {
+    ops->begin_batch();
+    for (std::size_t done = 0; done + kAhead < i; ++done) EXPECT_EQ(theta.of(0)[done], 1) << i;
+    EXPECT_NE(theta.of(0)[i], 1);
+    ops->upload(theta.of(0) + i, one.data(), sizeof(float));
+  }
+  const auto beats = pulse::beats();
+  ops->finish_batches();
+  EXPECT_EQ(pulse::beats() - beats, kAhead);
+  for (std::size_t i = 0; i + 1 < kBatches; ++i) EXPECT_EQ(theta.of(0)[i], 1) << i;
 }
 
 /// Selection too, whatever the number of tensors.

@@ -1,5 +1,6 @@
 """A program that was built for GPUs, where there is none. ctest sets FEDSELECT_PROGRAM."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -35,11 +36,22 @@ def write_config(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs a GPU that is too old")
+def test_a_gpu_without_code_is_none(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "2")
+    monkeypatch.setenv("FEDSELECT_HOST_NO_CODE", "1")
+    done = run("run", config, "--device", "cuda", "--out", tmp_path / "none", ranks=2, check=False)
+    assert done.returncode == 2
+    assert "build with -DCMAKE_CUDA_ARCHITECTURES=" in done.stderr
+    done = run("run", config, "--out", tmp_path / "auto", ranks=2)
+    assert "device auto: the CPU, for kernels on the CPU (sm_" in done.stderr
+
+
 @pytest.mark.parametrize("ranks", (1, 2))
 def test_cuda_is_an_error_that_says_what_to_do(config, tmp_path, ranks):
     done = run("run", config, "--device", "cuda", "--out", tmp_path / "none", ranks=ranks, check=False)
     assert done.returncode == 2
-    assert "--device cuda: rank 0 sees no GPU" in done.stderr
+    assert "--device cuda: rank 0 has no GPU" in done.stderr
     assert "use --device cpu" in done.stderr
     assert not (tmp_path / "none").exists()
 

@@ -135,6 +135,22 @@ def test_warns_of_what_cannot_be(folder):
     assert "was not measured" in done.stdout
 
 
+def test_a_robust_merge_keeps_what_all_share(folder):
+    wide = ["--set", "model.name=mlp", "--set", "model.hidden=20000"]
+    mean, _ = estimate(folder, folder / "one.toml", *wide)
+    median, done = estimate(folder, folder / "one.toml", *wide, "--set", 'server.merge=median')
+    more = median["rank_bytes"] - mean["rank_bytes"]
+    everyone = max(r["cohort"] for r in median["methods"][0]["rounds"]) * median["model_bytes"]
+    assert everyone < more < 6 * everyone  # kept, exchanged, and a few timed ones
+    assert "warning: time: without what the merge of server.merge takes" in done.stderr
+
+
+def test_warns_of_a_jobs_memory(folder, monkeypatch):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "20")
+    _, done = estimate(folder, folder / "one.toml")
+    assert "a node, but of this one the job has 21 MB: fewer ranks" in done.stderr
+
+
 @pytest.mark.parametrize("arguments, message", [
     (("--profile", "{folder}/none.toml"), "none.toml: can't be read"),
     (("--profile", "{folder}/bad.toml"), "bad.toml:5:1: class.uplnk: unknown key; did you mean class.uplink?"),

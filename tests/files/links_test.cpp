@@ -47,5 +47,20 @@ TEST_F(Links, InThePlaceOfAPartialFileAreRefused) {
   EXPECT_THROW(replace_file(folder_ / "result", "new"), SystemError);
 }
 
+TEST_F(Links, SecondNamesThatAKilledProgramLeftAreNotWrittenInto) {
+  const fs::path partial = folder_ / "result.partial";
+  fs::create_hard_link(outside_, partial);
+  replace_file(folder_ / "result", "new");
+  EXPECT_EQ(bytes_of_file(folder_ / "result"), "new");
+  EXPECT_FALSE(fs::exists(partial));
+}
+
+TEST_F(Links, OneOfTwoNamesOfAFileIsGoneAfterARename) {
+  const fs::path second = folder_ / "second";
+  fs::create_hard_link(outside_, second);
+  rename_file(second, outside_);
+  EXPECT_FALSE(fs::exists(second));
+}
+
 }  // namespace
 }  // namespace fedselect

@@ -35,9 +35,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       folder.write("audit.jsonl", chained({reinterpret_cast<const char*>(data), size}));
   fuzz::accepts([&] {
     const auto entries = read_audit_log(log);
-    rounds_in_force(entries, log);
+    rounds_of(entries, log);
     if (!entries.empty())
-      AuditLog(log, "", {static_cast<std::int64_t>(entries.size()), entries.back().hash}, 0);
+      AuditLog(log, "", "cpu",
+               {{static_cast<std::int64_t>(entries.size()), entries.back().hash}, 0, false});
   });
   return 0;
 }

@@ -94,6 +94,7 @@ class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
     auto second = make(server);
     const Checkpoint stored(path);
     EXPECT_EQ(stored.header().rounds, rounds);
+    EXPECT_EQ(stored.header().round_is_open, in_open_round);
     EXPECT_EQ(stored.header().config, "x = 1\n");
     EXPECT_EQ(stored.header().data_hash, ~0ULL);
     EXPECT_EQ(stored.header().journal.bytes, 7U);

@@ -59,13 +59,16 @@ TEST(ConfigChanges, SafeOnesNeedTheUsersWord) {
             "--allow-change rounds if that is meant");
   EXPECT_EQ(refusal(more, 5, {"rounds"}), "");
   EXPECT_EQ(refusal(changed("every = 1", "every = 2"), 5, {"evaluate.every"}), "");
+  const auto moved = changed("[train]", "[data]\npath = \"b\"\n[train]");
+  EXPECT_EQ(refusal(moved, 5, {"data.path"}), "");
 }
 
 TEST(ConfigChanges, OthersAreRefusedWhateverTheUserSays) {
   EXPECT_NE(refusal(changed("lr = 0.1", "lr = 0.2"), 5, {"train.lr"})
                 .find("train.lr was 0.1, is 0.2: can't change within a run"),
             std::string::npos);
-  EXPECT_NE(refusal(changed("rounds = 10", "rounds = 4"), 5, {"rounds"}).find("5 are done already"),
+  EXPECT_NE(refusal(changed("rounds = 10", "rounds = 4"), 5, {"rounds"})
+                .find("it can't be less than the 5 that have begun"),
             std::string::npos);
   auto cosine = changed("rounds = 10", "rounds = 20");
   EXPECT_NE(

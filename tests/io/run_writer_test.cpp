@@ -1,9 +1,12 @@
 #include "io/run_writer.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,6 +17,7 @@
 #include "fed/methods.hpp"
 #include "fed/packing.hpp"
 #include "full_disk.hpp"
+#include "io/run_lock.hpp"
 #include "small_federation.hpp"
 
 namespace fedselect {
@@ -224,6 +228,49 @@ TEST(RunWriter, RefusesAFolderThatHoldsARun) {
   } catch (const InputError& error) {
     EXPECT_NE(std::string(error.what()).find("holds a run already"), std::string::npos);
   }
+}
+
+/// Its bits are promised on one kind only.
+TEST(RunWriter, SaysWhenARunGoesOnOnAnotherKindOfDevice) {
+  const SharedFolder folder;
+  const auto describe = [](const Federation& federation, const char* device) {
+    RunDescription description = federation.describe();
+    description.device = device;
+    return description;
+  };
+  {
+    Federation first;
+    RunWriter writer(folder.path() / "run", describe(first, "cpu (avx2)"), first.network, world(),
+                     *first.simulation);
+    writer.add(gather_round(world(), first.simulation->round(0)), 0.5);
+    writer.checkpoint(false);
+  }
+  const auto note_on = [&](const char* device) {
+    Federation second;
+    const RunWriter writer(folder.path() / "run", describe(second, device), second.network, world(),
+                           *second.simulation, [](const CheckpointHeader& /*header*/) {});
+    return writer.note();
+  };
+  EXPECT_EQ(note_on("cpu (avx2)"), "");
+  const std::string note = note_on("abacus");
+  const bool says_so =
+      note.starts_with("warning: goes on on abacus, and was computed on cpu (avx2) before");
+  EXPECT_EQ(says_so, world().is_root()) << note;
+}
+
+TEST(RunLock, KeepsOthersOutOrSaysWhyItDoesNot) {
+  if (!world().is_root()) return;
+  const std::string name = fs::temp_directory_path() / fmt::format("run_lock_test_{}", getpid());
+  EXPECT_EQ(RunLock(name).problem(), "No such file or directory");
+  fs::create_directory(name);
+  {
+    const RunLock lock(name);
+    EXPECT_EQ(lock.problem(), "");
+    EXPECT_THROW(RunLock{name}, InputError);
+  }
+  EXPECT_TRUE(fs::is_empty(name));
+  EXPECT_EQ(RunLock(name).problem(), "");
+  fs::remove_all(name);
 }
 
 TEST(RunWriter, RefusesAFolderThatCannotBe) {

@@ -25,6 +25,13 @@ def sha(content):
     return hashlib.sha256(content).hexdigest()
 
 
+def digest_of(path):
+    """The SHA-256 of the SHA-256s of the pieces of a file."""
+    content = path.read_bytes()
+    piece = 16 << 20
+    return sha(b"".join(hashlib.sha256(content[at : at + piece]).digest() for at in range(0, len(content), piece)))
+
+
 def lines_of(home):
     return (home / "audit.jsonl").read_bytes().splitlines()
 
@@ -58,13 +65,19 @@ def refusal(home, *options):
 
 def test_audit_says_what_happened(finished):
     lines, entries = lines_of(finished), entries_of(finished)
-    assert [entry["what"] for entry in entries] == ["begin", "round", "round", "keep", "round", "round", "keep", "round",
-                                                    "finish"]
+    assert [entry["what"] for entry in entries] == [
+        "begin", "round", "checkpoint", "round", "checkpoint", "keep", "round", "checkpoint", "round", "checkpoint", "keep",
+        "round", "checkpoint", "finish"]
     assert entries[0]["parent"] == "0" * 64
     assert [entry["parent"] for entry in entries[1:]] == [sha(line) for line in lines[:-1]]
     assert {entry["config"] for entry in entries} == {sha((finished / "config.toml").read_bytes())}
     assert entries[-1]["result"] == sha((finished / "result.h5").read_bytes())
-    assert entries[-1]["metrics"] == sha((finished / "metrics.csv").read_bytes())
+    for key, name in (("metrics", "metrics.csv"), ("manifest", "manifest.json"), ("journal", "journal.bin")):
+        assert entries[-1][key] == sha((finished / name).read_bytes())
+    assert entries[0]["device"] == json.loads((finished / "manifest.json").read_text())["device"]
+    digests = [entry["digest"] for entry in entries if entry["what"] == "checkpoint"]
+    for n, name in ((1, "versions/round-2.h5"), (3, "checkpoint.previous.h5"), (3, "versions/round-4.h5"), (4, "checkpoint.h5")):
+        assert digests[n] == digest_of(finished / name), name
     rounds = [entry for entry in entries if entry["what"] == "round"]
     assert [entry["rounds"] for entry in rounds] == [1, 2, 3, 4, 5]
     with h5py.File(finished / "result.h5") as file:
@@ -82,7 +95,7 @@ def test_audit_says_what_happened(finished):
 
 def test_audit_verifies_and_lists(finished):
     said = ask("verify", finished)
-    for what in ("9 entries", "config.toml", "rounds 1 to 5", "checkpoint.h5", "round-2.h5", "round-4.h5", "result.h5"):
+    for what in ("14 entries", "config.toml", "rounds 1 to 5", "checkpoint.h5", "round-2.h5", "round-4.h5", "result.h5"):
         assert what in said
     head = sha(lines_of(finished)[-1])
     assert f"head {head}" in said and head in (finished / "log.txt").read_text()
@@ -103,6 +116,13 @@ def set_value(path, name, index, value):
         file[name][index] = value
 
 
+def spoil_mask(path):
+    """Twice: it is as it was."""
+    with h5py.File(path, "r+") as file:
+        row = file["clients/mask"][()].max()
+        file["masks"][row, 0] = int(file["masks"][row, 0]) ^ 2
+
+
 def rechain(home, entries):
     """The log written anew with these entries, as a forger would."""
     parent, text = "0" * 64, b""
@@ -115,7 +135,7 @@ def rechain(home, entries):
 def test_audit_finds_what_was_altered(home):
     log = home / "audit.jsonl"
     whole, lines = log.read_bytes(), lines_of(home)
-    for spoilt, line in ((b"\n".join(lines[:2] + lines[3:]) + b"\n", 3), (whole.replace(b'"rounds":2', b'"rounds":3', 1), 4),
+    for spoilt, line in ((b"\n".join(lines[:2] + lines[3:]) + b"\n", 3), (whole.replace(b'"rounds":2', b'"rounds":3', 1), 5),
                          (b"\n".join(lines[1:]) + b"\n", 1), (whole.replace(lines[4], b"{}"), 5),
                          (whole.replace(lines[4], b"\xff\x00"), 5)):
         log.write_bytes(spoilt)
@@ -125,7 +145,7 @@ def test_audit_finds_what_was_altered(home):
     log.write_bytes(b"")
     assert "does not begin" in refusal(home)
     entries = [json.loads(line) for line in lines]
-    rechain(home, entries[:3] + entries[4:])
+    rechain(home, entries[:5] + entries[6:])
     assert "was not written when the log stood where it says" in refusal(home)
     head = sha(lines[-1])
     for name in ("checkpoint.h5", "checkpoint.previous.h5", "versions/round-2.h5", "versions/round-4.h5"):
@@ -137,8 +157,11 @@ def test_audit_finds_what_was_altered(home):
 
 
 @pytest.mark.parametrize("name, data, index", [("result.h5", "model/fc.0.bias", 0), ("checkpoint.h5", "server/model", 3),
-                                               ("versions/round-2.h5", "server/model", 3)])
-def test_audit_finds_an_altered_model(home, name, data, index):
+                                               ("versions/round-2.h5", "server/model", 3),
+                                               ("checkpoint.h5", "personal", 0),
+                                               ("checkpoint.previous.h5", "clients/hash", 2),
+                                               ("versions/round-4.h5", "clients/tested_accuracy", 1)])
+def test_audit_finds_altered_models_and_clients(home, name, data, index):
     with h5py.File(home / name) as file:
         data = data if data in file else next(f"model/{n}" for n in file["model"] if n.endswith("bias"))
     set_value(home / name, data, index, 0.125)
@@ -146,13 +169,9 @@ def test_audit_finds_an_altered_model(home, name, data, index):
 
 
 def test_audit_finds_altered_masks_config_and_metrics(home):
-    version = home / "versions" / "round-4.h5"
-    with h5py.File(version) as file:
-        row = file["clients/mask"][()].max()
-        word = int(file["masks"][row, 0])
-    set_value(version, "masks", (row, 0), word ^ 2)
-    assert "holds another mask of client" in refusal(home)
-    set_value(version, "masks", (row, 0), word)
+    spoil_mask(home / "versions" / "round-4.h5")
+    assert "round-4.h5: is not the checkpoint that the log tells of" in refusal(home)
+    spoil_mask(home / "versions" / "round-4.h5")
     replace(home / "metrics.csv", b"round", b"ruond")
     assert "metrics.csv: is not what the run finished with" in refusal(home)
     replace(home / "metrics.csv", b"ruond", b"round")
@@ -169,8 +188,9 @@ def test_audit_of_a_run_that_went_back(home, finished, tmp_path):
     with h5py.File(finished / "result.h5") as a, h5py.File(home / "result.h5") as b:
         assert not experiment.first_difference(a, b)
     entries = entries_of(home)
-    assert [entry["what"] for entry in entries[9:]] == ["resume", "round", "round", "keep", "round", "finish"]
-    assert [entry["rounds"] for entry in entries[9:]] == [2, 3, 4, 4, 5, 5]
+    assert [entry["what"] for entry in entries[14:]] == ["resume", "round", "checkpoint", "round", "checkpoint", "keep", "round",
+                                                         "checkpoint", "finish"]
+    assert [entry["rounds"] for entry in entries[14:]] == [2, 3, 3, 4, 4, 4, 5, 5, 5]
     models = {entry["rounds"]: entry["model"] for entry in entries if entry["what"] == "round"}
     content = (tmp_path / "two.safetensors").read_bytes()
     size = int.from_bytes(content[:8], "little")
@@ -181,9 +201,17 @@ def test_audit_of_a_run_that_went_back(home, finished, tmp_path):
     assert sha(b"".join(content[8 + size + begin[n][0] : 8 + size + begin[n][1]] for n in names)) == models[2]
     ask("verify", home)
     # A round that comes out differently when it is computed again is found, even in a log written anew.
-    changed = [entry | ({"model": "0" * 64} if n == 10 else {}) for n, entry in enumerate(entries)]
+    changed = [entry | ({"model": "0" * 64} if n == 15 else {}) for n, entry in enumerate(entries)]
     rechain(home, changed)
-    assert "audit.jsonl:11: is a round that came out differently before" in refusal(home)
+    assert "audit.jsonl:16: is a round that came out differently before" in refusal(home)
+    # Not so where it was computed on another kind of device.
+    for name in ("checkpoint.h5", "checkpoint.previous.h5", "versions/round-2.h5", "versions/round-4.h5"):
+        (home / name).unlink()
+    changed[14]["device"] = "abacus\x1b[31m"
+    rechain(home, changed)
+    said = ask("verify", home)
+    assert "on another kind, which rounds in another way, these did: 3" in said
+    assert "from round 3 on abacus?[31m: kinds of devices agree with each other to rounding only" in said
 
 
 def test_audit_of_a_killed_run(tmp_path):
@@ -216,5 +244,133 @@ def test_audit_of_a_stop_at_the_end_of_a_kept_round(tmp_path):
     rounds = len(experiment.metrics_of(home)) - 1
     assert f"after round {rounds} of" in (home / "log.txt").read_text()
     assert (home / f"versions/round-{rounds}.h5").is_file()
-    assert entries_of(home)[-1]["what"] == "keep" and entries_of(home)[-1]["rounds"] == rounds
+    last = [entry for entry in entries_of(home) if entry["what"] != "checkpoint"][-1]
+    assert last["what"] == "keep" and last["rounds"] == rounds
     ask("verify", home)
+
+
+def test_audit_of_a_finished_run_without_its_files(home):
+    replace(home / "manifest.json", b'"device"', b'"devise"')
+    assert "manifest.json: is not what the run finished with" in refusal(home)
+    replace(home / "manifest.json", b'"devise"', b'"device"')
+    with open(home / "journal.bin", "ab") as journal:
+        journal.write(b"x")
+    assert "journal.bin: is not what the run finished with" in refusal(home)
+    with open(home / "journal.bin", "r+b") as journal:
+        journal.write(b"x")
+    assert "journal.bin: does not belong to checkpoint.h5" in refusal(home)
+    (home / "result.h5").unlink()
+    shutil.copy(home / "config.toml", home / "metrics.csv")
+    for name in ("journal.bin", "checkpoint.h5", "checkpoint.previous.h5"):
+        (home / name).unlink()
+    assert "result.h5: is not there, though the log ends with it" in refusal(home)
+
+
+def test_audit_knows_the_head_of_the_last_line_only(home):
+    head = sha(lines_of(home)[-1])
+    run("run", "--resume", home, "--from-round", "4", "--quiet")
+    said = refusal(home, "--head", head)
+    assert f"the head {head} is that of line 14, and 4 lines follow it" in said
+    ask("verify", home, "--head", sha(lines_of(home)[-1]))
+
+
+def test_audit_of_versions_under_wrong_names(home, tmp_path):
+    version = home / "versions" / "round-3.h5"
+    shutil.copy(home / "versions" / "round-4.h5", version)
+    for arguments in (("verify", home), ("export", home, "--global", "--round", "3", "--output", tmp_path / "three"),
+                      ("run", "--resume", home, "--from-round", "3")):
+        done = finish([program(), *map(str, arguments)], False)
+        assert done.returncode == 2 and "round-3.h5: holds the state after round 4, not after round 3" in done.stderr, arguments
+    with h5py.File(version, "r+") as file:
+        file.attrs["rounds"] = 3
+    assert "round-3.h5: is not the checkpoint that the log tells of" in refusal(home)
+    version.unlink()
+    result = home / "versions" / "result-before-3.h5"
+    shutil.copy(home / "result.h5", result)
+    assert "result-before-3.h5: as the run finished with it before" in ask("verify", home)
+    set_value(result, "clients/train_samples", 0, 1000)
+    assert "result-before-3.h5: is no result that the run ever finished with" in refusal(home)
+
+
+def make_older(home):
+    """The run as a program would have left it that logged neither devices nor the bytes of checkpoints."""
+    new = ("device", "open", "manifest", "journal")
+    entries = [{key: value for key, value in entry.items() if key not in new} for entry in entries_of(home)
+               if entry["what"] != "checkpoint"]
+    rechain(home, entries)
+    lines = lines_of(home)
+    for path in (*home.glob("checkpoint*.h5"), *home.glob("versions/*.h5")):
+        with h5py.File(path, "r+") as file:
+            at = next(n for n, entry in enumerate(entries, 1)
+                      if entry["what"] == "round" and entry["rounds"] == file.attrs["rounds"])
+            file.attrs["audit_entries"] = at
+            file.attrs["audit_head"] = sha(lines[at - 1])
+
+
+def test_audit_of_an_older_run(home):
+    make_older(home)
+    said = ask("verify", home)
+    assert said.count("are those of the log\n") == 5 and "every byte" not in said
+    version = home / "versions" / "round-4.h5"
+    spoil_mask(version)
+    assert "holds another mask of client" in refusal(home)
+    spoil_mask(version)
+    run("run", "--resume", home, "--from-round", "2", "--quiet")
+    assert ask("verify", home).count("every byte") == 3   # of the new ones
+    entries = entries_of(home)
+    rechain(home, [entry for n, entry in enumerate(entries) if n != 3])   # version 2 is not in the log
+    for name in ("checkpoint.h5", "checkpoint.previous.h5", "versions/round-4.h5"):
+        (home / name).unlink()
+    assert "round-2.h5: is no version that the log tells of" in refusal(home)
+
+
+def test_audit_of_an_experiment(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect", "fedrep", "local"])
+    home = tmp_path / "resume"
+    run("run", config, "--out", tmp_path, "--quiet")
+    assert ask("verify", home).count("as the run finished with them") == 3
+    head = sha(lines_of(home / "local")[-1])
+    assert "holds several runs, and a head is of one" in refusal(home, "--head", head)
+    ask("verify", home / "local", "--head", head)
+    (home / "fedrep" / "audit.jsonl").rename(tmp_path / "log")
+    assert "fedrep/audit.jsonl: cannot read it" in refusal(home)
+    (tmp_path / "log").rename(home / "fedrep" / "audit.jsonl")
+    for name in ("local", "fedrep"):
+        shutil.rmtree(home / name)
+        assert f"{name}/audit.jsonl: cannot read it" in refusal(home)
+    (home / "fedselect" / "result.h5").unlink()
+    assert "fedselect/result.h5: is not there" in refusal(home)
+
+
+def test_audit_prints_no_control_characters_and_looks_up_versions_only(home, tmp_path):
+    (tmp_path / "secret").write_text("")
+    entries = entries_of(home)
+    entries[5]["file"] = "../secret"
+    entries[10]["file"] = "\x1b[2Jversions/round-4.h5\n"
+    entries[10]["time"] = "\x1b]0;title\x07"
+    rechain(home, entries)
+    said = ask("history", home)
+    assert "../secret (no longer there)" in said
+    assert "?[2Jversions/round-4.h5? (no longer there)" in said and "?]0;title?" in said
+    assert all(c == "\n" or c.isprintable() for c in said)
+
+
+@pytest.mark.parametrize("arguments, names", [
+    (("verify",), ("audit.jsonl", "config.toml", "result.h5", "metrics.csv", "manifest.json", "journal.bin", "checkpoint.h5",
+                   "versions/round-2.h5")),
+    (("history",), ("audit.jsonl",)),
+    (("run", "--set", "rounds=7", "--allow-change", "rounds", "--quiet", "--resume"),
+     ("audit.jsonl", "config.toml", "log.txt", "journal.bin", "manifest.json", "metrics.csv.partial", "checkpoint.h5"))])
+def test_audit_waits_for_no_pipe(home, arguments, names):
+    """A pipe into which nobody writes never answers."""
+    for name in names:
+        path = home / name
+        kept = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        done = finish([program(), *arguments, str(home)], False, seconds=20)
+        assert done.returncode == 2, (name, done.stderr)
+        assert f"{path}: " in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        path.unlink()
+        if kept is not None:
+            path.write_bytes(kept)

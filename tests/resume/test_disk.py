@@ -101,6 +101,14 @@ def test_a_folder_that_vanishes_ends_the_run_with_its_name(unbroken, tmp_path):
     assert not home.exists()
 
 
+def test_a_folder_that_can_not_be_locked_is_told_once(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedper", "local"])
+    for folder in ("resume", "resume/fedper"):
+        (tmp_path / folder / "lock").mkdir(parents=True)
+    done = run("run", config, "--out", tmp_path, "--quiet")
+    assert done.stderr.count("can't be locked (Is a directory)") == 1
+
+
 def test_a_place_that_can_not_be_written_is_refused_before_anything_runs(unbroken):
     config, _ = unbroken
     done = run("run", config, "--out", "/proc/runs", check=False)

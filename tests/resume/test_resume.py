@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -143,6 +144,54 @@ def test_stop_and_continue_by_one_command(unbroken, tmp_path):
     assert experiment.differences(expected, tmp_path / "resume") == []
 
 
+def wait_for_rounds(home, rounds, job):
+    def are_there():
+        return (home / "metrics.csv").exists() and len(experiment.metrics_of(home)) > rounds
+
+    assert wait_until(are_there, job)
+
+
+def test_stop_in_the_last_round(tmp_path):
+    """Of a single client, so that there is nothing between the signal and the end of the rounds."""
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    settings = ["--set", "rounds=1", "--set", "data.clients=1", "--set", "federation.new_clients=0"]
+    run("run", config, "--out", tmp_path / "unbroken", *settings, "--set", "train.passes=6000", "--quiet")
+    job = start(["run", config, "--out", tmp_path, *settings, "--set", "train.passes=6000"], 1)
+    home = tmp_path / "resume"
+    assert wait_until(lambda: (home / "log.txt").exists() and ": rounds " in (home / "log.txt").read_text(), job)
+    time.sleep(0.2)
+    os.kill(ranks_of(job)[0], signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == STOPPED and "after round 1 of 1: go on with" in output, output
+    run("run", "--resume", home, "--quiet")
+    assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
+
+
+def test_stop_after_the_last_round_costs_no_round(tmp_path):
+    """While new clients train, for hours, a second signal ends the run."""
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    run("run", config, "--out", tmp_path / "unbroken", "--quiet")
+    job = start(["run", config, "--out", tmp_path, "--set", "evaluate.new_client_passes=100000000", "--set",
+                 "checkpoint.every_rounds=0"], 1)
+    home = tmp_path / "resume"
+    try:
+        wait_for_rounds(home, 5, job)
+        assert wait_until((home / "checkpoint.h5").exists, job)
+        rank = ranks_of(job)[0]
+        os.kill(rank, signal.SIGUSR1)
+        time.sleep(0.1)
+        os.kill(rank, signal.SIGUSR2)
+        job.communicate(timeout=60)
+    finally:
+        kill_all(job.pid)
+    assert job.returncode not in (0, STOPPED)
+    assert not (home / "result.h5").exists()
+    done = run("run", config, "--resume", home, "--allow-change", "evaluate.new_client_passes", "--allow-change",
+               "checkpoint.every_rounds")
+    assert "goes on after round 5" in done.stderr
+    assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
+
+
 def test_kill_while_the_result_is_written(unbroken, tmp_path):
     """Before the first checkpoint: the method begins again."""
     config, expected = unbroken
@@ -161,7 +210,8 @@ def test_kill_at_random_instants(tmp_path):
 
 
 def files_of(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """But for the lock that a killed program left."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
 class Refuse:
@@ -193,7 +243,59 @@ def test_refuse_another_config(refuse):
     assert "train.lr was 0.05, is 0.1: can't change within a run" in refuse.refused("--set", "train.lr=0.1")
     said = refuse.refused("--set", "rounds=7")
     assert "rounds was 5, is 7: say --allow-change rounds" in said
-    assert "5 are done already" in refuse.refused("--set", "rounds=3", "--allow-change", "rounds")
+    assert "it can't be less than the 5 that have begun" in refuse.refused("--set", "rounds=3", "--allow-change", "rounds")
+
+
+def test_refuse_fewer_rounds_than_have_begun(tmp_path):
+    """The second one was stopped between two clients."""
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    job = start(["run", config, "--out", tmp_path, "--set", "train.passes=1000"], 1)
+    wait_for_rounds(home, 1, job)
+    os.kill(ranks_of(job)[0], signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert "after round 1 of 5 and some clients of the next" in output
+    before = files_of(home)
+    fewer = run("run", "--resume", home, "--set", "rounds=1", "--allow-change", "rounds", check=False)
+    assert fewer.returncode == 2 and "it can't be less than the 2 that have begun" in fewer.stderr
+    assert files_of(home) == before
+    run("run", "--resume", home, "--set", "rounds=2", "--allow-change", "rounds", "--quiet")
+    assert len(experiment.metrics_of(home)) == 3
+
+
+def test_refuse_another_config_before_the_first_checkpoint(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect"])
+    home = tmp_path / "resume"
+    job = start(["run", config, "--out", tmp_path, "--set", "rounds=100000", "--set", "checkpoint.every_rounds=0"], 1)
+    wait_for_rounds(home, 3, job)
+    kill_all(job.pid)
+    job.communicate(timeout=60)
+    before = files_of(home)
+    done = run("run", "--resume", home, "--set", "train.lr=0.1", "--set", "rounds=5", check=False)
+    assert done.returncode == 2
+    assert "train.lr was 0.05, is 0.1: can't change within a run" in done.stderr
+    assert "rounds was 100000, is 5: say --allow-change rounds" in done.stderr
+    assert files_of(home) == before
+    done = run("run", config, "--out", tmp_path, "--continue", "--allow-change", "rounds", "--allow-change",
+               "checkpoint.every_rounds")
+    assert "begins again" in done.stderr and "begins again" in (home / "log.txt").read_text()
+    assert len(experiment.metrics_of(home)) == 6
+
+
+def test_refuse_a_second_program_in_the_folder_of_a_method(tmp_path):
+    config = experiment.write_config(tmp_path, ["fedselect", "fedper"])
+    (tmp_path / "one").mkdir()
+    one = experiment.write_config(tmp_path / "one", ["fedper"])
+    home = tmp_path / "resume"
+    job = start(["run", config, "--out", tmp_path, "--set", "rounds=100000"], 1)
+    try:
+        assert wait_until((home / "fedselect" / "checkpoint.h5").exists, job)
+        for arguments in (("--resume", home / "fedselect"), (one, "--out", home, "--name", "fedper")):
+            second = run("run", *arguments, check=False)
+            assert second.returncode == 2 and "another program is at work on this run" in second.stderr
+    finally:
+        kill_all(job.pid)
+        job.communicate(timeout=60)
 
 
 def test_refuse_nothing_when_more_rounds_are_allowed(refuse, tmp_path):
@@ -248,6 +350,30 @@ def test_refuse_other_data(refuse):
     # The last round's checkpoint only counts where there is something left to do.
     said = refuse.refused("--set", "rounds=7", "--allow-change", "rounds")
     assert "are not those of this run" in said
+
+
+def test_refuse_data_that_lie_elsewhere_unless_allowed(refuse, tmp_path):
+    more = ("--set", "rounds=7", "--allow-change", "rounds", "--set", f"data.path={tmp_path / 'moved'}")
+    shutil.copytree(refuse.config.parent / "data", tmp_path / "moved")
+    assert "say --allow-change data.path if that is meant" in refuse.refused(*more)
+    done = refuse.resume(*more, "--allow-change", "data.path")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("rounds", [2, 100])
+def test_refuse_a_checkpoint_of_other_rounds_than_the_journal(refuse, rounds):
+    more = ("--set", "rounds=7", "--allow-change", "rounds")
+    newest, older = refuse.home / "checkpoint.h5", refuse.home / "checkpoint.previous.h5"
+    kept = older.read_bytes()
+    for path in (newest, older):
+        with h5py.File(path, "r+") as file:
+            file.attrs["rounds"] = rounds
+    said = refuse.refused(*more)
+    assert f"{newest}: says that {rounds} rounds are complete, but journal.bin has 5 before it" in said
+    older.write_bytes(kept)
+    done = refuse.resume(*more)
+    assert done.returncode == 0 and "went back to" in done.stderr, done.stderr
+    assert [row[0] for row in experiment.metrics_of(refuse.home)[1:]] == [str(t) for t in range(7)]
 
 
 def test_refuse_what_is_damaged_but_go_back_if_there_is_an_older_one(refuse):

@@ -1,6 +1,7 @@
 """A rank that is killed, stops or hangs: all ranks end within 10 s, somebody says which rank and why, and the run goes on
 from its last checkpoint to the same bits."""
 
+import fcntl
 import os
 import signal
 import sys
@@ -106,12 +107,15 @@ def test_a_job_that_was_stopped_as_a_whole_goes_on(tmp_path):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_work_that_stands_still_ends_the_job(tmp_path, ranks):
-    """A file that never answers: a pipe into which nobody writes."""
+    """A file that never answers: whoever opens it waits until we give back what we hold on it, or for 45 s."""
     config = experiment.write_config(tmp_path, ["fedselect"])
-    os.mkfifo(tmp_path / "absences")
+    signal.signal(signal.SIGIO, signal.SIG_IGN)   # by which the system asks for it
+    file = os.open(tmp_path / "absences", os.O_RDWR | os.O_CREAT)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     begin = time.monotonic()
     done = run("run", config, "--out", tmp_path, "--set", f"faults.unavailable={tmp_path / 'absences'}", "--stall-limit", "2",
                ranks=ranks, check=False)
     assert time.monotonic() - begin < LIMIT_SECONDS
+    os.close(file)
     assert done.returncode == 1, done.stderr
     assert "the work of this rank stands still for 2" in done.stderr and "--stall-limit" in done.stderr

@@ -96,10 +96,8 @@ def test_array_of_the_lines_of_a_file(desk, experiments):
     lines = ["--set seed=1", "--set seed=3", "--set 'seed=4'  --name third"]
     (desk.folder / "lines.txt").write_text("\n".join(lines) + "\n")
     [job] = desk.submit("array", "lines.txt", "--ranks-per-node", 1)
-    wait_until(lambda: not desk.cluster.command("squeue", "--noheader", f"--job={job}", check=False), 60, "array ends")
     for number, (seed, name) in enumerate(zip((1, 3, 4), ["config-1", "config-2", "third"]), 1):
-        log = desk.folder / f"fedselect-{job}_{number}.log"
-        assert (desk.folder / "runs" / name / "result.h5").exists(), log.read_text()
+        assert desk.done(f"{job}_{number}")["ExitCode"] == "0:0"
         expected = experiments.result("--set", f"seed={seed}", name=name)
         assert differences(expected, desk.folder / "runs" / name) == []
 
@@ -217,6 +215,19 @@ def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
         assert differences(expected, desk.home) == []
     finally:
         desk.cluster.command("scontrol", "update", f"NodeName={lost}", "State=RESUME")
+
+
+def test_a_job_that_is_preempted(desk, experiments, machine):
+    """Slurm asks the ranks to end and gives them a minute; the job goes on when the nodes are free again."""
+    lasting = experiments.lasting(4)
+    expected = experiments.result(*lasting)
+    [job] = desk.submit("run", "--nodes", 2, "--machine", machine, "--", *lasting)
+    desk.under_way(12)
+    urgent = desk.sbatch("--partition=urgent", "--nodes=4", "--exclusive", "--output=urgent.log", "--wrap=true")
+    desk.cluster.wait_for(urgent)
+    shown = desk.done(job)
+    assert shown["Restarts"] == "1"
+    assert differences(expected, desk.home) == []
 
 
 def finish_elsewhere(desk, lasting):

@@ -24,9 +24,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def submit(folder, *arguments, path=None):
+def submit(folder, *arguments, path=None, jobs=JOBS):
     environment = os.environ | {"PATH": path or os.environ["PATH"]}
-    return subprocess.run(["/usr/bin/python3", str(JOBS / "submit"), *arguments], cwd=folder, env=environment,
+    return subprocess.run(["/usr/bin/python3", str(jobs / "submit"), *arguments], cwd=folder, env=environment,
                           capture_output=True, text=True, timeout=30)
 
 
@@ -90,6 +90,8 @@ def test_a_machine_decides_unless_the_user_does(folder):
     (folder / "mine.sh").write_text("sbatch_options='--partition=a --exclusive'\nranks_per_node=16\ngpus_per_node=2\n")
     [found] = commands(folder, "run", CONFIG, "--machine", "./mine.sh", "--partition", "b", "--ranks-per-node", "3")
     assert found.startswith("--partition=a --exclusive --partition=b --nodes=1 --ntasks-per-node=3 --gpus-per-node=2 ")
+    [found] = commands(folder, "run", CONFIG, "--machine", "./mine.sh", "--gpus-per-node", "0")
+    assert found.startswith("--partition=a --exclusive --nodes=1 --ntasks-per-node=16 run.sbatch ")
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -102,6 +104,7 @@ def test_machine_files_set_what_they_may(folder, machine):
     assert done.returncode == 0, done.stderr
     *names, launcher = done.stdout.split()
     assert {name for name in names if name.islower()} <= {*keys.split(), "before"}
+    assert "CUDA_VISIBLE_DEVICES" not in names    # Slurm sets it anew for the ranks
     assert launcher in ("launcher:srun", "launcher:mpirun", "launcher:auto")
 
 
@@ -137,7 +140,13 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["array", CONFIG, "absent.txt"], "no file absent.txt"),
     (["array", CONFIG, "empty.txt"], "empty.txt is empty"),
     (["array", CONFIG, "gap.txt"], "gap.txt, line 2 is empty"),
+    (["array", CONFIG, "quote.txt"], "quote.txt, line 2 ends within quotes"),
     (["sweep", CONFIG, "--trials", "4", "--ranks-per-trial", "2"], "the ranks of a job run one trial"),
+    (["sweep", "halving.toml", "--trials", "4"], "halving.toml has [halving], whose trials have to be compared"),
+    (["sweep", "inline.toml", "--trials", "4"], "inline.toml has [halving]"),
+    (["run", CONFIG, "--gpus-per-node", "-1"], "--gpus-per-node: "),
+    (["run", CONFIG, "--machine", "./a,b.sh"], "./a,b.sh: sbatch can't pass on a path with a comma"),
+    (["scaling", CONFIG, "--time", "soon"], "'soon' is no time: MINUTES"),
     (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
     (["scaling", CONFIG, "--ranks", "4,6", "--ranks-per-node", "4"], "6 ranks don't fill nodes of 4"),
     (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "--ranks says how large each job is"),
@@ -147,10 +156,31 @@ def test_refusals_are_one_line(folder, arguments, said):
     (folder / "nameless.toml").write_text('[data]\nname = "other"\n')
     (folder / "empty.txt").write_text("")
     (folder / "gap.txt").write_text("--set seed=1\n\n--set seed=2\n")
+    (folder / "quote.txt").write_text("--set seed=1\n--set seed=5 --set model.hidden=7 'oops\n")
+    (folder / "halving.toml").write_text('name = "h"\n  [ halving ]\nfirst_rounds = 10\n')
+    (folder / "inline.toml").write_text('name = "h"\nhalving = { first_rounds = 10 }\n')
+    (folder / "a,b.sh").write_text("")
     done = submit(folder, *arguments, *(["--dry-run"] if arguments else []))
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("place, arguments, said", [
+    ("share/fedselect", ["--report"], "analysis is not installed with the program"),
+    ("a,b", [], "a,b/jobs: sbatch can't pass on a path with a comma"),
+])
+def test_refuses_by_where_it_stands(folder, place, arguments, said):
+    jobs = folder / place / "jobs"
+    shutil.copytree(JOBS, jobs)
+    done = submit(folder, "run", CONFIG, "--dry-run", *arguments, jobs=jobs)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_halving_runs_in_one_job(folder):
+    (folder / "halving.toml").write_text('name = "h"\n[halving]\nfirst_rounds = 10\n')
+    assert len(commands(folder, "sweep", "halving.toml", "--nodes", "2")) == 1
 
 
 def test_no_slurm(folder):
@@ -163,3 +193,4 @@ def test_no_slurm(folder):
 def test_times_in_all_forms_of_slurm(folder):
     for time in ("5", "5:00", "0:05:00", "1-0", "1-0:0", "0-0:5:0", "90"):
         assert f"--time={time} " in commands(folder, "run", CONFIG, "--time", time)[0]
+    assert "--time=2 " in commands(folder, "scaling", CONFIG, "--time", "2")[0]    # it isn't warned

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "base/error.hpp"
 #include "files/scratch_folder.hpp"
@@ -28,6 +32,12 @@ Record sample(const std::string& trial) {
           .message = "line\nend, \"quoted\""};
 }
 
+std::vector<std::string> trials_of(const Journal& journal) {
+  std::vector<std::string> trials;
+  for (const Record& record : journal.records()) trials.push_back(record.trial);
+  return trials;
+}
+
 TEST(SweepRecord, ALineReadsBackAsItWas) {
   EXPECT_EQ(read_record(write_record(sample("a")), ""), sample("a"));
   EXPECT_EQ(write_record(sample("a")).find('\n'), std::string::npos);
@@ -37,14 +47,30 @@ TEST(SweepRecord, AJournalHasAllWritersAndNoTornLine) {
   const ScratchFolder folder;
   const std::string home = folder / "sweep";
   Journal(home, "b").add(sample("1"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
   Journal(home, "a").add(sample("2"));
   const auto torn = folder / "sweep/journal/b.jsonl";
   write_bytes(torn, testing::bytes_of_file(torn) + "{\"trial\": \"thi");
   Journal journal(home, "b");
-  EXPECT_EQ(journal.records(), (std::vector<Record>{sample("2"), sample("1")}));
+  EXPECT_EQ(trials_of(journal), (std::vector<std::string>{"1", "2"}));
   journal.add(sample("3"));
-  EXPECT_EQ(Journal(home, "c").records(),
-            (std::vector<Record>{sample("2"), sample("1"), sample("3")}));
+  const Journal all(home, "c");
+  EXPECT_EQ(trials_of(all), (std::vector<std::string>{"1", "2", "3"}));
+  EXPECT_EQ(all.records(), journal.records());
+  EXPECT_EQ(all.records().front().time.size(), std::string("2026-11-26T10:20:30.123Z").size());
+  Record expected = sample("3");
+  expected.time = all.records().back().time;
+  EXPECT_EQ(all.records().back(), expected);
+}
+
+TEST(SweepRecord, WritersAreInTheOrderOfTime) {
+  const ScratchFolder folder;
+  const std::string home = folder / "sweep";
+  for (const char* writer : {"b", "a", "c", "a"}) {
+    Journal(home, writer).add(sample(writer));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(trials_of(Journal(home, "d")), (std::vector<std::string>{"b", "a", "c", "a"}));
 }
 
 TEST(SweepRecord, ALineThatIsNoRecordIsNamed) {

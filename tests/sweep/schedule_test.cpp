@@ -125,6 +125,41 @@ TEST(Schedule, SeedsAreJudgedTogetherAndAFailureIsTheLast) {
   EXPECT_EQ(take_all(schedule), (Tasks{{1, 10}, {3, 10}}));
 }
 
+/// Records of an earlier program come trial by trial up to the rung that each reached, before the
+/// rungs below are all there.
+TEST(Schedule, EachRungIsJudgedByItsOwnScores) {
+  Plan plan = plan_of(4, 20);
+  for (std::size_t candidate = 0; candidate < 4; ++candidate) {  // a second seed of each
+    plan.candidates[candidate].trials.push_back(plan.trials.size());
+    Trial trial = plan.trials[candidate];
+    trial.seed = 2;
+    plan.trials.push_back(trial);
+  }
+  Schedule schedule(plan, {.first = 5, .factor = 2, .waits = true});
+  for (const std::size_t trial : {0U, 4U, 1U, 5U}) schedule.finish({trial, 5}, 0.5, 1);
+  for (const std::size_t trial : {2U, 6U}) schedule.finish({trial, 5}, 0.4, 1);
+  schedule.finish({0, 10}, 0.01, 1);  // worse than it was
+  schedule.finish({3, 5}, 0.1, 1);
+  EXPECT_EQ(take_all(schedule),
+            (Tasks{{4, 10}, {7, 5}}));  // it was let go on, so its other seed too
+  schedule.finish({4, 10}, 0.01, 1);
+  schedule.finish({7, 5}, 0.1, 1);
+  EXPECT_EQ(take_all(schedule), (Tasks{{1, 10}, {5, 10}}));  // the best two after 5 rounds
+}
+
+TEST(Schedule, TotalGrowsWhenMoreGoOn) {
+  const Plan plan = plan_of(6, 20);
+  Schedule schedule(plan, {.first = 10, .factor = 3, .waits = false});
+  take_all(schedule);
+  EXPECT_EQ(schedule.total(), 6 + 2);
+  for (std::size_t trial = 0; trial < 6; ++trial)  // each is the best so far
+    schedule.finish({trial, 10}, static_cast<double>(trial), 1);
+  for (auto task = schedule.next(); task; task = schedule.next()) schedule.finish(*task, 1, 1);
+  EXPECT_TRUE(schedule.over());
+  EXPECT_GT(schedule.done(), 6 + 2);
+  EXPECT_EQ(schedule.done(), schedule.total());
+}
+
 TEST(Schedule, IfAllFailNobodyGoesOn) {
   const Plan plan = plan_of(2, 20);
   Schedule schedule(plan, {.first = 5, .factor = 2, .waits = true});

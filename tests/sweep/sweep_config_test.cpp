@@ -102,6 +102,11 @@ TEST(SweepConfig, EveryProblemIsNamedWithItsLine) {
   EXPECT_EQ(problem(parameter + "values = [1]\nwhen = { key = \"x\", is = [1] }")
                 .find("6:10: parameter.when.key: \"x\" is no parameter above"),
             0);
+  EXPECT_EQ(
+      problem(parameter + "values = [0, 0.9]\n[[parameter]]\nkey = \"train.batch\"\nvalues = [8]\n"
+                          "when = { key = \"train.lr\", is = [0.9, 0.0] }")
+          .find("9:28: parameter.when.is: train.lr is never 0.0: its values are 0, 0.9"),
+      0);
   EXPECT_EQ(problem(parameter + "values = [1]\n[[parameter]]\nkey = \"train.lr\"\nvalues = [1]")
                 .find("7:1: parameter.key: train.lr is varied by an earlier"),
             0);

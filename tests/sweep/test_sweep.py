@@ -2,8 +2,10 @@
 sets FEDSELECT_PROGRAM and picks cases with -k."""
 
 import csv
+import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "resume"))
 from compare_results import first_difference  # noqa: E402
 from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from make_idx import make_idx  # noqa: E402
-from program import ask, run  # noqa: E402
+from program import ALONE, ask, program, run  # noqa: E402
 
 EXPERIMENT = """
 name = "experiment"
@@ -223,6 +225,65 @@ def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
     (tmp_path / "sweep/notes").write_text("mine")
     done = run("sweep", path, "--out", tmp_path, check=False)
     assert done.returncode == 2 and "--continue" in done.stderr
+
+
+def test_tasks_of_an_array_may_begin_at_once(grid, tmp_path):
+    path, folder, _ = grid
+    arguments = ["sweep", path, "--out", tmp_path, "--continue", "--quiet"]
+    tasks = [start([*arguments, "--only", number], 1) for number in range(1, 13)]
+    for task in tasks:
+        output, _ = task.communicate(timeout=100)
+        assert task.returncode == 0, output
+    run(*arguments)
+    assert table(tmp_path) == table(folder)
+
+
+def test_two_at_once_in_a_folder_are_wrong(tmp_path):
+    path = write(tmp_path, GRID, rounds=100)
+    job = start(["sweep", path, "--out", tmp_path, "--quiet"], 1)
+    wait_until(lambda: list(tmp_path.glob("sweep/trials/*/log.txt")), job)
+    done = run("sweep", path, "--out", tmp_path, "--continue", check=False)
+    kill_all(job.pid)
+    assert done.returncode == 2 and "another program is at work" in done.stderr
+    assert not (tmp_path / "sweep/journal/sweep.jsonl").read_text().count('"failed"')
+
+
+def test_array_trial_that_was_retried_elsewhere_is_done(tmp_path):
+    path = write(tmp_path, SWEEP, rounds=1)
+    trial = ask("sweep", path, "--list").split()[1]
+    journal = tmp_path / "sweep/journal"
+    journal.mkdir(parents=True)
+    failed = {"trial": trial, "status": "failed", "rounds": 0, "accuracy": None, "worst_accuracy": None, "personal_share": None,
+              "bytes": 0, "gradients": 0, "diverged": 0, "seconds": 0, "message": "by hand"}
+    (journal / "sweep.jsonl").write_text(json.dumps(failed | {"time": "2026-01-01T00:00:00.000Z"}) + "\n")
+    run("sweep", path, "--out", tmp_path, "--only", 1, "--retry-failed", "--quiet")
+    run("sweep", path, "--out", tmp_path, "--continue", "--quiet")
+    assert {row["status"] for row in table(tmp_path)} == {"done"}
+
+
+MANY = SWEEP.replace("seeds = [1, 2]", 'seeds = [1]\nmethods = ["fedavg"]') + """
+[[parameter]]
+key = "model.hidden"
+values = [6, 1500000, 7]
+"""
+
+
+@pytest.mark.skipif("ASAN_OPTIONS" in os.environ, reason="AddressSanitizer needs more addresses")
+def test_one_that_fails_for_memory_ends_no_other(tmp_path):
+    path = write(tmp_path, MANY)
+    command = f"ulimit -v 4000000; exec {program()} sweep {path} --out {tmp_path} --quiet"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=100, env=os.environ | ALONE)
+    assert done.returncode == 1 and "1 of 3 trials failed" in done.stderr, done.stderr
+    assert [row["status"] for row in table(tmp_path)] == ["done", "failed", "done"]
+
+
+def test_results_with_keys_set_for_all_trials(grid, tmp_path):
+    path, folder, _ = grid
+    run("sweep", path, "--out", tmp_path, "--set", "rounds=1", "--quiet", ranks=2)
+    rows = table(tmp_path)
+    assert {row["rounds"] for row in rows} == {"1"} and len(rows) == len(table(folder))
+    done = run("sweep", path, "--out", tmp_path, "--set", "train.lr=1", check=False)
+    assert done.returncode == 2 and "--set train.lr=1: the sweep sets train.lr itself" in done.stderr
 
 
 def test_array_of_tasks_comes_to_the_same_tables(grid, tmp_path):

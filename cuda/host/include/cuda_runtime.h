@@ -16,6 +16,7 @@ enum cudaError_t {
   cudaErrorInvalidConfiguration = 9,
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
+  cudaErrorNoKernelImageForDevice = 209,
   cudaErrorLaunchFailure = 719,
   cudaErrorStreamCaptureUnsupported = 900,
 };
@@ -50,6 +51,8 @@ struct cudaDeviceProp {
   int major, minor;
 };
 
+struct cudaFuncAttributes {};
+
 const char* cudaGetErrorName(cudaError_t code);
 /// For cudaErrorLaunchFailure: what went wrong in the kernel.
 const char* cudaGetErrorString(cudaError_t code);
@@ -59,6 +62,8 @@ cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device);
+/// cudaErrorNoKernelImageForDevice where the environment has FEDSELECT_HOST_NO_CODE.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Stand-in for NCCL: sums over the ranks of MPI_COMM_WORLD by MPI, in the order of the stream.
+// Stand-in for NCCL: sums over ranks by MPI, in the order of the stream.
 
 #include <cuda_runtime.h>
 
@@ -18,5 +18,6 @@ ncclResult_t ncclGetVersion(int* version);
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id);
 ncclResult_t ncclCommInitRank(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank);
 ncclResult_t ncclCommDestroy(ncclComm_t comm);
+ncclResult_t ncclCommAbort(ncclComm_t comm);
 ncclResult_t ncclAllReduce(const void* send, void* receive, std::size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);

@@ -1,7 +1,7 @@
-#include "cuda_device.hpp"
-
 #include <array>
+#include <string>
 
+#include "cuda_device.hpp"
 #include "cuda_ops.hpp"
 
 namespace fedselect::cuda {
@@ -16,6 +16,25 @@ Visible visible_devices() {
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess) return {0, cudaGetErrorString(code), kEmulated};
   return {count, count == 0 ? "no device" : "", kEmulated};
+}
+
+namespace {
+__global__ void probe_kernel() {}
+}  // namespace
+
+std::string find_obstacle(int device) {
+  FEDSELECT_CUDA(cudaSetDevice(device));
+  cudaFuncAttributes attributes{};
+  const cudaError_t code =
+      cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(probe_kernel));
+  if (code == cudaSuccess) return {};
+  cudaGetLastError();  // forgets it
+  cudaDeviceProp properties{};
+  FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
+  const std::string architecture =
+      std::to_string(properties.major) + std::to_string(properties.minor);
+  return std::string(properties.name) + " (sm_" + architecture + "): " + cudaGetErrorString(code) +
+         "; build with -DCMAKE_CUDA_ARCHITECTURES=" + architecture + ", 75 at least";
 }
 
 std::string bus_id(int device) {

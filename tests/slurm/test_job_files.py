@@ -1,0 +1,128 @@
+"""The job files, run as programs with a srun, a mpirun and a scontrol that only note what they were asked. Needs no Slurm."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+JOBS = Path(__file__).parent.parent.parent / "jobs"
+STOPPED = 75
+
+SRUN = """#!/bin/bash
+if [ "$1" = --mpi=list ]; then eval "$PLUGINS"; exit; fi
+echo "$0 $* cpus=${SRUN_CPUS_PER_TASK-unset}" > launched
+if [ -n "$TELL" ]; then
+  trap 'exit 75' USR1
+  until (( 0x$(awk '/^SigCgt/ { print $2 }' "/proc/$PPID/status") & 0x4000 )); do sleep 0.01; done # it is ready for signals
+  kill "-$TELL" $PPID
+  sleep 20 > /dev/null 2>&1 &
+  wait
+fi
+exit "$CODE"
+"""
+SCONTROL = """#!/bin/bash
+echo "$*" >> scontrol.calls
+if [ "$1" = show ]; then echo "JobId=7 JobName=x"; echo "   JobState=$STATE Dependency=(null)"; else exit "$REFUSES"; fi
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Runs a job file as Slurm would."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, text in (("srun", SRUN), ("mpirun", SRUN), ("scontrol", SCONTROL), ("fedselect", "#!/bin/sh\n")):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    (tmp_path / "config.toml").write_text("")
+
+    def run(script, *arguments, **settings):
+        environment = {"PATH": f"{tools}:/usr/bin:/bin", "FEDSELECT_JOBS": str(JOBS), "SLURM_JOB_ID": "7", "CODE": "0", "TELL": "",
+                       "STATE": "RUNNING Reason=None", "REFUSES": "0", "PLUGINS": "echo pmix"}
+        script = Path(settings.get("FEDSELECT_JOBS", JOBS)) / script
+        return subprocess.run(["bash", str(script), *arguments], cwd=tmp_path, env=environment | settings,
+                              capture_output=True, text=True, timeout=30)
+    return run
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """What a tool was called with, a call a line."""
+    return lambda name: (tmp_path / name).read_text().splitlines() if (tmp_path / name).exists() else []
+
+
+@pytest.mark.parametrize("plugins, launcher", [
+    ("echo 'MPI plugin types are...'; echo '\tnone'; echo '\tpmix' >&2", "srun"),
+    ("echo pmix; sleep 0.2; seq 100000", "srun"),     # nobody may stop listening before it has ended
+    ("echo pmi2", "mpirun"),
+    ("exit 1", "mpirun"),
+])
+def test_srun_where_slurm_has_pmix(job, noted, plugins, launcher):
+    done = job("run.sbatch", "config.toml", PLUGINS=plugins)
+    assert done.returncode == 0, done.stderr
+    assert f"bin/{launcher} " in noted("launched")[0]
+
+
+def test_cores_of_a_rank_are_for_srun_alone(job, noted):
+    """mpirun starts its daemons by srun, each on all cores of its node."""
+    for plugins, cores, seen in (("echo pmix", {}, "1"), ("echo pmix", {"SLURM_CPUS_PER_TASK": "4"}, "4"), ("", {}, "unset")):
+        job("run.sbatch", "config.toml", PLUGINS=plugins, **cores)
+        assert noted("launched")[0].endswith(f" cpus={seen}")
+
+
+CANCELLED, TIMED_OUT = "COMPLETING Reason=None", "COMPLETING Reason=TimeLimit"
+PREEMPTED = "RUNNING Reason=None PreemptEligibleTime=2026-11-26T10:12:33 PreemptTime=2026-11-26T10:12:34"
+ALONE = PREEMPTED.replace("PreemptTime=2026-11-26T10:12:34", "PreemptTime=None")
+
+
+@pytest.mark.parametrize("settings, back", [
+    (dict(CODE="75"), True),                                      # Slurm told the ranks alone: another job needs the nodes
+    (dict(CODE="75", STATE=CANCELLED), False),
+    (dict(CODE="75", STATE=TIMED_OUT), False),
+    (dict(CODE="75", STATE="PENDING Reason=BeginTime"), False),   # Slurm was quicker
+    (dict(CODE="205", STATE=PREEMPTED, PLUGINS=""), True),        # mpirun has lost its daemons
+    (dict(CODE="205", STATE=PREEMPTED.replace("RUNNING", "COMPLETING"), PLUGINS=""), False),
+    (dict(CODE="1", STATE=ALONE, PLUGINS=""), False),
+    (dict(CODE="1", STATE=PREEMPTED), False),
+    (dict(CODE="0"), False),
+    (dict(TELL="USR1"), True),
+    (dict(TELL="USR1", STATE=TIMED_OUT), True),                   # the checkpoint took longer than there was time
+    (dict(TELL="USR1", STATE=CANCELLED), False),
+    (dict(TELL="USR2"), False),
+])
+def test_who_goes_back_into_the_queue(job, noted, settings, back):
+    done = job("run.sbatch", "config.toml", **settings)
+    assert done.returncode == int(settings.get("CODE", STOPPED)), done.stderr
+    assert ("requeue 7" in noted("scontrol.calls")) == back
+
+
+def test_of_an_array_the_task_alone_goes_back(job, noted, tmp_path):
+    (tmp_path / "lines.txt").write_text("--set seed=1\n--set seed=2\n")
+    job("array.sbatch", "config.toml", "lines.txt", CODE="75", SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID="2")
+    assert noted("scontrol.calls") == ["show job 7_2", "requeue 7_2"]
+
+
+def test_a_queue_that_refuses_changes_no_exit_code(job):
+    done = job("run.sbatch", "config.toml", CODE="75", REFUSES="1")
+    assert done.returncode == STOPPED
+    assert "submit job 7 again" in done.stderr
+
+
+def test_lines_of_an_array(job, noted, tmp_path):
+    (tmp_path / "lines.txt").write_text("--set 'name=a b'  --set seed=2\n--set seed=5 --set model.hidden=7 'oops\n")
+    done = job("array.sbatch", "config.toml", "lines.txt", SLURM_ARRAY_TASK_ID="1")
+    assert done.returncode == 0, done.stderr
+    assert "run config.toml --set name=a b --set seed=2 --name config-1 --continue" in noted("launched")[0]
+    done = job("array.sbatch", "config.toml", "lines.txt", SLURM_ARRAY_TASK_ID="2")
+    assert (done.returncode, done.stderr) == (
+        2, "jobs: lines.txt, line 2 ends within quotes: close them, or write \\' or \\\" for the character\n")
+
+
+def test_points_are_joined_where_nothing_can_draw_them(job, noted, tmp_path):
+    jobs = tmp_path / "share" / "fedselect" / "jobs"
+    shutil.copytree(JOBS, jobs)
+    done = job("join.sbatch", "runs/strong", "config.toml", FEDSELECT_JOBS=str(jobs))
+    assert done.returncode == 0, done.stderr
+    assert noted("launched")[0].split(" cpus=")[0].endswith("scaling config.toml --join")
+    assert "draw them by analysis/scaling" in done.stdout
