@@ -21,7 +21,8 @@ inline constexpr std::array<std::string_view, 3> kMergeNames{"mean", "median", "
 /// Yin et al., ICML 2018, arXiv 1803.01498, coordinate-wise.
 float merge_values(Merge merge, double trim, std::vector<float>& values);
 
-/// What a rank receives at once, at most; it is there three times: sent, received, and in one piece.
+/// What a rank receives at once, at most; it is there three times: sent, received, and in one
+/// piece.
 inline constexpr std::size_t kMergePiece = std::size_t{64} << 20;
 
 /// Collective: the merged vector of all ranks' uploads, NaN where a client's value is personal.
