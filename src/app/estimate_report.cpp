@@ -164,7 +164,7 @@ std::vector<std::string> warnings_of(const ExperimentForecast& forecast) {
         "by itself after its limit",
         describe_time(forecast.seconds()), describe_time(*forecast.limit_seconds)));
   if (forecast.merges_robustly)
-    warnings.push_back(
+    warnings.emplace_back(
         "time: without what the merge of server.merge takes, which grows with the cohort");
   if (forecast.clients < forecast.ranks.count)
     warnings.push_back(fmt::format("{} ranks for {} clients, {} without work", forecast.ranks.count,
