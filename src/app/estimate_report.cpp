@@ -142,8 +142,7 @@ std::vector<std::string> warnings_of(const ExperimentForecast& forecast) {
   if (forecast.node.total > 0 && node > forecast.node.total)
     warnings.push_back(
         fmt::format("memory: {} a node, but of this one the job has {}: fewer ranks a node, less "
-                    "--client-memory, or "
-                    "larger nodes",
+                    "--client-memory, or larger nodes",
                     bytes(node), bytes(forecast.node.total)));
   else if (forecast.node.available > 0 && node > forecast.node.available)
     warnings.push_back(fmt::format("memory: {} a node, but only {} of this one's {} are free now",

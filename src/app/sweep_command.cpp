@@ -204,8 +204,7 @@ class Office {
   const Sweep& sweep_;
   RunLog& log_;
   bool writes_;
-  std::unique_ptr<RunLock>
-      lock_;  ///< the tasks of an array are kept apart by those of their trials
+  std::unique_ptr<RunLock> lock_;  ///< not of an array's tasks: their trials have their own
   sweep::Journal journal_;
   sweep::Coordinator coordinator_;
   Progress progress_;
