@@ -104,12 +104,8 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
 void Runner::lock(const fs::path& folder) {
   run_folder::create(folder);
   locks_.push_back(std::make_unique<RunLock>(folder));
-  const std::string& problem = locks_.back()->problem();
-  if (problem.empty() || std::exchange(is_unlocked_, true)) return;
-  log_.warn(
-      fmt::format("warning: {}: can't be locked ({}): see that no other program works there "
-                  "meanwhile",
-                  folder.string(), problem));
+  const std::string warning = locks_.back()->warning();
+  if (!warning.empty() && !std::exchange(is_unlocked_, true)) log_.warn(warning);
 }
 
 std::vector<Outcome> Runner::run() {
@@ -369,12 +365,12 @@ void Runner::stop(Simulation& simulation, RunWriter& writer) {
 void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer) {
   if (comm_.all_reduce_min(stop_requested() ? 0 : 1) == 0) stop(simulation, writer);
   const CheckpointConfig& cadence = config_.checkpoint;
-  // What is still to be done takes no signal: whatever ends it must not cost the rounds.
+  // Whatever ends what is still to be done must not cost the rounds.
   const bool is_long =
       config_.evaluate.cross || config_.federation.new_clients > 0 || config_.output.client_models;
   const bool saves = cadence.every_minutes > 0 || cadence.every_rounds > 0;
   if (cadence.at_end || keeps(writer.rounds_done()) || (is_long && saves)) save(simulation, writer);
-  simulation.conclude();
+  if (!simulation.conclude(stop_requested)) stop(simulation, writer);
   together(comm_, [&] { writer.finish(experiment_.data, experiment_.partition); });
   if (comm_.is_root() && !cadence.at_end) run_folder::remove_checkpoints(folders_[index]);
 }

@@ -160,7 +160,9 @@ class Office {
         progress_(
             sweep.config.name, coordinator_.schedule().total(), log.draws_bar(),
             [this](const std::string& line) { log_.progress(line); },
-            std::min(coordinator_.schedule().done(), coordinator_.schedule().total())) {}
+            std::min(coordinator_.schedule().done(), coordinator_.schedule().total())) {
+    if (lock_ && !lock_->warning().empty()) log_.warn(lock_->warning());
+  }
 
   sweep::Coordinator& coordinator() { return coordinator_; }
 

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "data/formats/formats.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -39,6 +40,7 @@ bool has_leaf(const fs::path& folder) {
 
 bool is_hdf5(const fs::path& path) {
   constexpr std::string_view kSignature("\x89HDF\r\n\x1a\n");
+  if (!irregularity(path).empty()) return false;
   std::string begin(kSignature.size(), ' ');
   std::ifstream(path, std::ios::binary)
       .read(begin.data(), static_cast<std::streamsize>(begin.size()));

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -33,9 +34,8 @@ std::string join(const std::vector<std::size_t>& lengths) {
 void IdxReader::Close::operator()(gzFile_s* stream) const { gzclose_r(stream); }
 
 IdxReader::IdxReader(std::filesystem::path file, std::size_t axes) : file_(std::move(file)) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(file_, ignored))
-    refuse("is a folder", "an IDX file must be there", kFetchAgain);
+  if (const std::string what = irregularity(file_); !what.empty())
+    refuse(what, "an IDX file must be there", kFetchAgain);
   errno = 0;
   stream_.reset(gzopen(file_.c_str(), "rb"));
   if (!stream_)

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
@@ -206,6 +207,7 @@ bool encode_jpeg(Picture& picture, int quality, unsigned char*& out, unsigned lo
 }  // namespace
 
 Picture read_image_file(const std::filesystem::path& path) {
+  if (const std::string what = irregularity(path); !what.empty()) refuse(path, "it " + what);
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(path, "it can't be opened");
   const Bytes bytes{std::istreambuf_iterator<char>(stream), {}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,8 +65,9 @@ class Simulation {
   bool train_cohort(int t, const StopRequest& stop);
   /// Collective: aggregates and tests, after train_cohort().
   RoundRecord complete_round(int t);
-  /// After the last round: evaluate.cross and the new clients.
-  void conclude();
+  /// Collective: after the last round, evaluate.cross and the new clients. False: as of
+  /// train_cohort(), and what it had measured is incomplete.
+  bool conclude(const StopRequest& stop);
 
   // What a checkpoint keeps (fed/run_state.hpp)
 
@@ -142,6 +144,8 @@ class Simulation {
 
   // The verbs of the round; those without a client list or a trip act on the group at hand.
   bool train_groups(std::span<const int> clients, int t, const StopRequest& stop);
+  bool test_cross_and_new(const StopRequest& stop);
+  bool end_together(bool stopped, const std::exception_ptr& failure);
   Trip set_out(ClientGroup& group, std::span<const int> clients, int t);
   void train_trip(Trip& trip, int t);
   void come_home(Trip trip);

@@ -69,10 +69,18 @@ void Simulation::load_deployed(std::span<const int> clients, int t) {
   if (algorithm_.tested_on() == TestedOn::personalised) algorithm_.before_test(*group_, trainer_);
 }
 
-void Simulation::conclude() {
+/// Whether it was asked to stop.
+bool Simulation::test_cross_and_new(const StopRequest& stop) {
   if (setup_.evaluate.cross)
-    for (const int client : shard_) cross_[client] = test_on_everyone(client);
-  for (const auto ids : cut_into_groups(untrained_)) test_new_clients(ids);
+    for (const int client : shard_) {
+      if (stop()) return true;
+      cross_[client] = test_on_everyone(client);
+    }
+  for (const auto ids : cut_into_groups(untrained_)) {
+    if (stop()) return true;
+    test_new_clients(ids);
+  }
+  return false;
 }
 
 std::vector<float> Simulation::test_on_everyone(int client) {

@@ -41,6 +41,17 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (!stopped) measure_pace(left, seconds.count());
   bring_home();
+  return end_together(stopped, failure);
+}
+
+bool Simulation::conclude(const StopRequest& stop) {
+  bool stopped = false;
+  const auto failure = attempt(setup_.fails_together, [&] { stopped = test_cross_and_new(stop); });
+  return end_together(stopped, failure);
+}
+
+/// Collective: whether no rank stopped. What one threw, all throw, if they are to.
+bool Simulation::end_together(bool stopped, const std::exception_ptr& failure) {
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   if (setup_.fails_together)
     agree(comm_, [&] {

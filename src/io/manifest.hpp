@@ -8,7 +8,7 @@
 
 namespace fedselect {
 
-/// The present time, UTC: "2026-01-31T23:59:59Z" (ISO 8601).
+/// The present time, UTC: "2026-01-31T23:59:59.999Z" (ISO 8601).
 std::string time_now();
 
 /// manifest.json as of now, the start of a run (collective; hosts on the root only): program,

@@ -42,4 +42,11 @@ RunLock::~RunLock() {
   close(fd_);
 }
 
+std::string RunLock::warning() const {
+  if (problem_.empty()) return {};
+  return fmt::format(
+      "warning: {}: can't be locked ({}): see that no other program works there meanwhile",
+      path_.parent_path().string(), problem_);
+}
+
 }  // namespace fedselect

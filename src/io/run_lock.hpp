@@ -7,7 +7,7 @@ namespace fedselect {
 
 /// Keeps other programs out of a run's folder as long as it lives, by a lock on the file `lock` in
 /// it, which ends with the process however that ends. Where there can be no lock it keeps nobody
-/// out, and `problem()` says why.
+/// out, and `warning()` says so.
 class RunLock {
  public:
   /// Throws InputError if another program has the lock.
@@ -16,8 +16,8 @@ class RunLock {
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
 
-  /// Why it keeps nobody out; empty: it does.
-  const std::string& problem() const { return problem_; }
+  /// That it keeps nobody out, why, and what to do; empty: it does.
+  std::string warning() const;
 
  private:
   std::filesystem::path path_;

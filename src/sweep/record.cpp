@@ -1,18 +1,17 @@
 #include "sweep/record.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
+#include "io/manifest.hpp"
 
 namespace fedselect::sweep {
 
@@ -27,12 +26,6 @@ Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nul
 double real(const Json& line, const char* key) {
   const Json& value = line.at(key);
   return value.is_null() ? Record::kNone : value.get<double>();
-}
-
-std::string time_now() {
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), (now - seconds).count());
 }
 
 }  // namespace
@@ -96,7 +89,7 @@ Journal::Journal(std::string folder, std::string writer)
 }
 
 void Journal::read(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  std::ifstream file = open_regular_file(path);
   require(file.is_open(), path + ": can't be read");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   std::size_t begin = 0;

@@ -159,6 +159,7 @@ def test_leaf_malformed(folder):
         assert "is truncated or no JSON" in folder.refusal()
     file.write_text((folder.data / "train" / "all_data_0.json").read_text())
     assert "stands there twice" in folder.refusal()
+    folder.expect_no_wait_for("train/all_data_1.json")
 
 
 # ---- images

@@ -199,6 +199,17 @@ def test_unknown_folder(folder):
     assert "is no data set of a known format" in text and "data_batch_1.bin (cifar10)" in text
 
 
+def test_no_pipe_is_waited_for(folder):
+    write_cifar10(folder.data)
+    folder.expect_no_wait_for("data_batch_2.bin")
+    (folder.data / "data_batch_1.bin").unlink()
+    images, test = random_images(TRAIN, 3, 5), random_images(TEST, 3, 5)
+    write_npy(folder.data, images, cycle(TRAIN), test, cycle(TEST))
+    folder.expect_no_wait_for("test_labels.npy")
+    make_idx(folder.data)
+    folder.expect_no_wait_for("train-labels-idx1-ubyte")
+
+
 def test_nothing_is_overwritten(folder):
     make_idx(folder.data)
     config = folder.config()

@@ -261,15 +261,18 @@ TEST(RunWriter, SaysWhenARunGoesOnOnAnotherKindOfDevice) {
 TEST(RunLock, KeepsOthersOutOrSaysWhyItDoesNot) {
   if (!world().is_root()) return;
   const std::string name = fs::temp_directory_path() / fmt::format("run_lock_test_{}", getpid());
-  EXPECT_EQ(RunLock(name).problem(), "No such file or directory");
+  EXPECT_EQ(RunLock(name).warning(),
+            "warning: " + name +
+                ": can't be locked (No such file or directory): see that no "
+                "other program works there meanwhile");
   fs::create_directory(name);
   {
     const RunLock lock(name);
-    EXPECT_EQ(lock.problem(), "");
+    EXPECT_EQ(lock.warning(), "");
     EXPECT_THROW(RunLock{name}, InputError);
   }
   EXPECT_TRUE(fs::is_empty(name));
-  EXPECT_EQ(RunLock(name).problem(), "");
+  EXPECT_EQ(RunLock(name).warning(), "");
   fs::remove_all(name);
 }
 
@@ -321,7 +324,7 @@ TEST(Manifest, SaysWhereTheNumbersComeFrom) {
   for (const char* key : {"version", "git_revision", "git_modified", "compiler", "flags",
                           "build_type", "libraries", "start", "end"})
     EXPECT_TRUE(json.contains(key)) << key;
-  EXPECT_EQ(json["start"].get<std::string>().size(), 20U);
+  EXPECT_EQ(json["start"].get<std::string>().size(), 24U);
 }
 
 TEST(ResultFile, SameContentsGiveTheSameBytes) {

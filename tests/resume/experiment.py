@@ -8,6 +8,7 @@ import h5py
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from compare_results import first_difference  # noqa: E402
+from job import wait_until  # noqa: E402
 from make_idx import make_idx  # noqa: E402
 from program import ask, method_names  # noqa: E402
 
@@ -66,6 +67,19 @@ def metrics_of(run):
     """metrics.csv without the seconds."""
     with open(run / "metrics.csv", newline="") as file:
         return [row[:-1] for row in csv.reader(file)]
+
+
+def wait_for_rounds(run, rounds, job):
+    """Until the job has written metrics of so many rounds."""
+    def are_there():
+        return (run / "metrics.csv").exists() and len(metrics_of(run)) > rounds
+
+    assert wait_until(are_there, job)
+
+
+def files_of(folder):
+    """What each file of a folder holds, but for the lock that a killed program leaves."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
 
 
 def differences(expected, found):

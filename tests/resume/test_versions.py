@@ -39,10 +39,6 @@ def rounds_in(path):
         return file.attrs["rounds"]
 
 
-def files_of(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_the_version_that_is_the_checkpoint_stays_when_the_run_goes_on(home):
     version = home / "versions" / "round-8.h5"
     assert version.samefile(home / "checkpoint.h5")
@@ -66,16 +62,16 @@ def test_results_of_all_ways_back_stay(home):
 
 def test_a_way_back_that_is_refused_changes_nothing(home):
     go_back(home, 2, 5)   # the rounds before version 8 are no longer those of the journal
-    before = files_of(home)
+    before = experiment.files_of(home)
     done = go_back(home, 8, 9, check=False)
     assert done.returncode == 2 and "journal.bin: does not belong to this checkpoint" in done.stderr
-    assert files_of(home) == before
+    assert experiment.files_of(home) == before
 
 
 def test_a_damaged_version_is_refused_and_changes_nothing(home):
     with h5py.File(home / "versions" / "round-4.h5", "r+") as file:
         file["personal"][0] += 1
-    before = files_of(home)
+    before = experiment.files_of(home)
     done = go_back(home, 4, 9, check=False)
     assert done.returncode == 2 and "is damaged" in done.stderr
-    assert files_of(home) == before
+    assert experiment.files_of(home) == before

@@ -1,6 +1,7 @@
 #include "sweep/record.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -83,6 +84,10 @@ TEST(SweepRecord, ALineThatIsNoRecordIsNamed) {
     const auto message = message_of<InputError>([&] { Journal(home, "b"); });
     EXPECT_NE(message.find("x.jsonl:2: is no record of a trial"), std::string::npos) << message;
   }
+  std::filesystem::remove(folder / "sweep/journal/x.jsonl");
+  ASSERT_EQ(mkfifo((folder / "sweep/journal/x.jsonl").c_str(), 0600), 0);
+  const auto message = message_of<InputError>([&] { Journal(home, "b"); });
+  EXPECT_NE(message.find("x.jsonl: is a pipe, not a file"), std::string::npos) << message;
 }
 
 }  // namespace

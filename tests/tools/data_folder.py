@@ -1,5 +1,7 @@
 """A folder with a data set, and what the built program makes of it, for tests in Python."""
 
+import os
+
 import h5py
 import numpy as np
 from program import ask, finish, program, run
@@ -51,6 +53,13 @@ class Folder:
             file.visititems(lambda name, item: arrays.update({name: item[()]}) if hasattr(item, "shape") else None)
             arrays["attributes"] = dict(file.attrs)
         return arrays
+
+    def expect_no_wait_for(self, name):
+        """That a pipe in the place of this file of the data set is refused."""
+        (self.data / name).unlink()
+        os.mkfifo(self.data / name)
+        text = self.refusal()
+        assert f"{self.data / name} " in text and "is a pipe, not a file" in text
 
     def refusal(self, keys=""):
         done = finish([program(), "data", "convert", str(self.config(keys)), str(self.path / "none.h5")], False)

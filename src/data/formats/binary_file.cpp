@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect {
 
 BinaryFile::BinaryFile(std::filesystem::path path) : path_(std::move(path)) {
+  if (const std::string what = irregularity(path_); !what.empty())
+    refuse(what, "a file must be there");
   std::error_code code;
-  if (std::filesystem::is_directory(path_, code)) refuse("is a folder", "a file must be there");
   size_ = std::filesystem::file_size(path_, code);
   if (code) refuse("can't be read", code.message());
   errno = 0;

@@ -13,6 +13,7 @@
 #include "data/formats/formats.hpp"
 #include "data/formats/groups.hpp"
 #include "data/formats/unit_pixels.hpp"
+#include "files/regular_file.hpp"
 
 namespace fedselect::formats {
 
@@ -197,6 +198,7 @@ class LeafFormat final : public DatasetReader {
   static void read(const std::filesystem::path& path, LeafPart& part, std::size_t& pixels,
                    std::set<std::string>& users) {
     try {
+      if (const std::string what = irregularity(path); !what.empty()) throw NotLeaf{what};
       std::ifstream stream(path, std::ios::binary);
       if (!stream) throw NotLeaf{"can't be opened"};
       // Pixels before this file are whole images of others.
