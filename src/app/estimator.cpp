@@ -203,11 +203,15 @@ MethodForecast Estimator::forecast(std::size_t index) {
   forecast.label = method.label;
   forecast.device_bytes = measured.device_bytes;
   std::size_t records = 0;
+  std::size_t most_records = 0;
   const bool all_are_recorded = method.algorithm->tested_on() != TestedOn::after_local;
   for (std::int64_t t = 0; t < config.rounds; ++t) {
     const CourseRound round = course.next();
     forecast.rounds.push_back(forecast_of(round, clock.seconds(round)));
-    records += all_are_recorded ? partition.clients() : static_cast<std::size_t>(round.cohort);
+    const auto recorded =
+        all_are_recorded ? partition.clients() : static_cast<std::size_t>(round.cohort);
+    records += recorded;
+    most_records = std::max(most_records, recorded);
   }
   forecast.sureness = sureness_of(*method.algorithm, rehearsal);
   std::vector<const ClientState*> states;
@@ -228,7 +232,7 @@ MethodForecast Estimator::forecast(std::size_t index) {
       measured.cost.finishing * std::max(1.0, static_cast<double>(forecast.files.result) /
                                                   static_cast<double>(measured.cost.result_bytes)) +
       clock.seconds_of_tests(concluding_flops());
-  add_memory(forecast, index, measured.cost, course, clock.rank_of_client(), records);
+  add_memory(forecast, index, measured.cost, course, clock.rank_of_client(), most_records);
   return forecast;
 }
 
@@ -268,8 +272,8 @@ std::size_t Estimator::uploaded_bytes(const MethodForecast& forecast, std::size_
 }
 
 /// The rank that keeps most: the calibration's memory, with the states of all its clients in place
-/// of those that were timed. On top comes what the root writes down at the end: the records, twice,
-/// or the records and the masks that it compares.
+/// of those that were timed. On top comes what the root writes down: a round's records, twice, and
+/// at the end the masks that it compares.
 void Estimator::add_memory(MethodForecast& forecast, std::size_t index, const MethodCost& cost,
                            const Course& course, const std::vector<int>& rank_of,
                            std::size_t records) const {
@@ -284,7 +288,7 @@ void Estimator::add_memory(MethodForecast& forecast, std::size_t index, const Me
   const ParameterLayout& layout = experiment_.network.layout();
   const std::size_t recorded =
       records * (sizeof(ClientRecord) + layout.tensors().size() * sizeof(float));
-  forecast.root_bytes = recorded + std::max(recorded, compared_bytes(experiment_, course));
+  forecast.root_bytes = std::max(2 * recorded, compared_bytes(experiment_, course));
   forecast.rank_bytes = cost.resident_bytes - std::min(cost.resident_bytes, cost.state_bytes) +
                         forecast.state_bytes + uploaded_bytes(forecast, index) +
                         forecast.root_bytes;

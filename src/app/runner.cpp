@@ -133,7 +133,11 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   Simulation& simulation = *made;
   const auto writer = open_run(index, state, simulation);
   Outcome outcome(method.label, experiment_.network.layout());
-  for (const JournalEntry& entry : writer->entries()) outcome.add(entry.round, entry.seconds);
+  together(comm_, [&] {
+    if (comm_.is_root())
+      writer->each_round(
+          [&](const JournalEntry& entry) { outcome.add(entry.round, entry.seconds); });
+  });
   run_rounds(index, simulation, *writer, outcome);
   if (writer->rounds_done() == config_.rounds) finish(index, simulation, *writer);
   if (outcome.diverged() > 0)
@@ -207,13 +211,12 @@ State Runner::state_of(std::size_t index) {
 std::optional<Outcome> Runner::read_outcome(std::size_t index) const {
   const MethodConfig& method = config_.methods[index];
   log_.say(fmt::format("{}: was finished before", title_of(index)));
-  const auto entries = comm_.is_root()
-                           ? RoundJournal::read(folders_[index] / run_folder::kJournal, bounds())
-                           : std::vector<JournalEntry>();
-  if (entries.empty()) return std::nullopt;
+  if (!comm_.is_root()) return std::nullopt;
   Outcome outcome(method.label, experiment_.network.layout());
-  for (const JournalEntry& entry : entries) outcome.add(entry.round, entry.seconds);
-  return outcome;
+  const auto rounds = RoundJournal::read(
+      folders_[index] / run_folder::kJournal, bounds(),
+      [&](const JournalEntry& entry) { outcome.add(entry.round, entry.seconds); });
+  return rounds > 0 ? std::optional(outcome) : std::nullopt;
 }
 
 std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,

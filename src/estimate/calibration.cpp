@@ -45,7 +45,8 @@ Sample run_round(int round, Simulation& simulation, RunWriter& writer, Communica
   sample.alone = clock.take();
   const RoundRecord mine = simulation.complete_round(round);
   sample.together = mine.ranks.front().seconds;
-  const RoundRecord all = gather_round(comm, mine);
+  RoundRecord all = gather_round(comm, mine);
+  all.round = writer.rounds_done();  // of a run's files, which have no gaps
   comm.barrier();
   const auto start = Clock::now();
   writer.add(all, 0);

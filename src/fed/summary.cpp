@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 namespace fedselect {
 
@@ -70,17 +71,14 @@ double mean_accuracy(const RoundRecord& round) {
 
 }  // namespace
 
-CostToTarget cost_to_target(const std::vector<RoundRecord>& rounds, double target) {
-  CostToTarget spent{.rounds = 0, .bytes = 0, .gradients = 0};
-  for (const RoundRecord& round : rounds) {
-    ++spent.rounds;
-    for (const ClientRecord& record : round.clients) {
-      spent.bytes += record.bytes_up + record.bytes_down;
-      spent.gradients += record.gradients;
-    }
-    if (mean_accuracy(round) >= target) return spent;
+void CostMeter::add(const RoundRecord& round) {
+  if (is_reached_) return;
+  ++spent_.rounds;
+  for (const ClientRecord& record : round.clients) {
+    spent_.bytes += record.bytes_up + record.bytes_down;
+    spent_.gradients += record.gradients;
   }
-  return {};
+  is_reached_ = mean_accuracy(round) >= target_;
 }
 
 }  // namespace fedselect

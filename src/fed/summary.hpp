@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "fed/record.hpp"
 
@@ -36,7 +35,18 @@ struct CostToTarget {
   std::int64_t gradients = -1;
 };
 
-/// `rounds` from the first on, as gather_round() leaves them on the root.
-CostToTarget cost_to_target(const std::vector<RoundRecord>& rounds, double target);
+/// Adds up what rounds spend until one reaches the target.
+class CostMeter {
+ public:
+  explicit CostMeter(double target) : target_(target) {}
+  /// The next round, from the first on, as gather_round() leaves it on the root.
+  void add(const RoundRecord& round);
+  CostToTarget cost() const { return is_reached_ ? spent_ : CostToTarget{}; }
+
+ private:
+  double target_;
+  CostToTarget spent_{.rounds = 0, .bytes = 0, .gradients = 0};
+  bool is_reached_ = false;
+};
 
 }  // namespace fedselect

@@ -196,7 +196,7 @@ void RowWriter::write_chunk() {
                         pending_.data()),
                "H5Dwrite");
   written_ += extent[0];
-  pending_.clear();
+  pending_ = {};  // others may be filled meanwhile
 }
 
 }  // namespace fedselect::hdf5

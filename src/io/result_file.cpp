@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
-#include <cstring>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -15,6 +11,7 @@
 #include "files/file_digest.hpp"
 #include "files/hdf5.hpp"
 #include "io/mask_comparison.hpp"
+#include "io/round_tables.hpp"
 #include "io/stored_layout.hpp"
 
 namespace fedselect {
@@ -25,35 +22,6 @@ using hdf5::RowWriter;
 using hdf5::Storage;
 
 constexpr std::int64_t kVersion = 1;
-
-/// A data set (R, N) from one member of the client records; `missing` where a round has no record
-/// of a client.
-template <class T>
-void write_member(hdf5::File& file, const std::string& name, const std::vector<RoundRecord>& rounds,
-                  std::size_t clients, T ClientRecord::*member, T missing) {
-  auto rows = RowWriter::of<T>(file, name, {rounds.size(), clients});
-  for (const RoundRecord& round : rounds) {
-    std::vector<T> row(clients, missing);
-    for (const ClientRecord& record : round.clients)
-      row[static_cast<std::size_t>(record.client)] = record.*member;
-    rows.append(std::span<const T>(row));
-  }
-}
-
-void write_density(hdf5::File& file, const std::vector<RoundRecord>& rounds, std::size_t clients,
-                   std::size_t tensors) {
-  auto rows = RowWriter::of<float>(file, "/metrics/density", {rounds.size(), clients, tensors});
-  for (const RoundRecord& round : rounds) {
-    expect(round.density.size() == round.clients.size() * tensors, "a density a tensor");
-    std::vector<float> row(clients * tensors, std::numeric_limits<float>::quiet_NaN());
-    for (std::size_t i = 0; i < round.clients.size(); ++i) {
-      const auto client = static_cast<std::size_t>(round.clients[i].client);
-      std::memcpy(row.data() + client * tensors, round.density.data() + i * tensors,
-                  tensors * sizeof(float));
-    }
-    rows.append(std::span<const float>(row));
-  }
-}
 
 /// One part of the data set: who has which samples.
 void write_split(hdf5::File& file, const std::string& part,
@@ -109,66 +77,11 @@ void ResultFile::write_header(const RunDescription& run, const std::string& data
   file.write_text("/config", run.config);
 }
 
-void ResultFile::write_metrics(const std::vector<RoundRecord>& rounds, std::size_t clients,
-                               std::size_t tensors) {
-  const auto write = [&](const char* name, auto member, auto missing) {
-    write_member(parts_->file, name, rounds, clients, member, missing);
-  };
-  constexpr std::uint8_t kNo = 0;
-  constexpr std::int64_t kNothing = 0;
-  write("/metrics/participated", &ClientRecord::participated, kNo);
-  write("/metrics/diverged", &ClientRecord::diverged, kNo);
-  write("/metrics/dropped", &ClientRecord::dropped, kNo);
-  write("/metrics/accuracy", &ClientRecord::accuracy, ClientRecord::kNone);
-  write("/metrics/accuracy_before", &ClientRecord::accuracy_before, ClientRecord::kNone);
-  write("/metrics/accuracy_after", &ClientRecord::accuracy_after, ClientRecord::kNone);
-  write("/metrics/loss", &ClientRecord::loss, ClientRecord::kNone);
-  write("/metrics/samples", &ClientRecord::samples, kNothing);
-  write("/metrics/gradients", &ClientRecord::gradients, kNothing);
-  write("/metrics/bytes_up", &ClientRecord::bytes_up, kNothing);
-  write("/metrics/bytes_down", &ClientRecord::bytes_down, kNothing);
-  write("/metrics/flops", &ClientRecord::flops, 0.0);
-  write("/metrics/mask_changes", &ClientRecord::mask_changes, kNothing);
-  write_density(parts_->file, rounds, clients, tensors);
-}
-
-void ResultFile::write_summary(const std::vector<RoundRecord>& rounds, const Partition& partition) {
-  std::vector<AccuracySummary> summaries;
-  for (const RoundRecord& round : rounds) {
-    std::vector<double> accuracy;
-    std::vector<std::int64_t> samples;
-    for (const ClientRecord& record : round.clients) {
-      const auto& own = partition.test[static_cast<std::size_t>(record.client)];
-      accuracy.push_back(record.accuracy);
-      samples.push_back(static_cast<std::int64_t>(own.size()));
-    }
-    summaries.push_back(summarize(accuracy, samples));
-  }
-  using Member = double AccuracySummary::*;
-  constexpr std::array<std::pair<const char*, Member>, 11> kMembers{{
-      {"mean", &AccuracySummary::mean},
-      {"mean_by_samples", &AccuracySummary::mean_by_samples},
-      {"deviation", &AccuracySummary::deviation},
-      {"worst", &AccuracySummary::worst},
-      {"percentile_10", &AccuracySummary::percentile_10},
-      {"percentile_25", &AccuracySummary::percentile_25},
-      {"percentile_50", &AccuracySummary::percentile_50},
-      {"percentile_75", &AccuracySummary::percentile_75},
-      {"percentile_90", &AccuracySummary::percentile_90},
-      {"worst_decile", &AccuracySummary::worst_decile},
-      {"jain", &AccuracySummary::jain},
-  }};
-  for (const auto& [name, member] : kMembers) {
-    std::vector<double> values;
-    for (const AccuracySummary& summary : summaries) values.push_back(summary.*member);
-    parts_->file.write(std::string("/summary/") + name, values);
-  }
-}
-
-void ResultFile::write_cost(const CostToTarget& cost) {
-  parts_->file.set_attribute("rounds_to_target", cost.rounds);
-  parts_->file.set_attribute("bytes_to_target", cost.bytes);
-  parts_->file.set_attribute("gradients_to_target", cost.gradients);
+void ResultFile::write_rounds(const RoundShape& shape, const Partition& partition,
+                              const EachRound& each) {
+  RoundTables tables(parts_->file, shape, partition);
+  each([&](const RoundRecord& round) { tables.add(round); });
+  tables.finish();
 }
 
 void ResultFile::write_new_clients(const std::vector<NewClientRecord>& clients) {
@@ -202,25 +115,7 @@ void ResultFile::write_clients(const Partition& partition, const Dataset& data) 
   write_split(parts_->file, "test", partition.test, data.test, data.classes);
 }
 
-void ResultFile::write_timings(const std::vector<RoundRecord>& rounds,
-                               const std::vector<int>& rank_of_client) {
-  std::size_t ranks = 0;
-  for (const RoundRecord& round : rounds) ranks = std::max(ranks, round.ranks.size());
-  RankRecord absent{.gradient_rate = ClientRecord::kNone};
-  absent.seconds.fill(ClientRecord::kNone);
-  std::vector<double> seconds;
-  std::vector<double> rates;
-  for (const RoundRecord& round : rounds)
-    for (std::size_t r = 0; r < ranks; ++r) {
-      const RankRecord& rank = r < round.ranks.size() ? round.ranks[r] : absent;
-      seconds.insert(seconds.end(), rank.seconds.begin(), rank.seconds.end());
-      rates.push_back(rank.gradient_rate);
-    }
-  parts_->file.write_texts("/timings/phase", {kPhaseNames.begin(), kPhaseNames.end()});
-  parts_->file.write("/timings/seconds", {rounds.size(), ranks, kPhases},
-                     std::span<const double>(seconds), Storage::deflated);
-  parts_->file.write("/timings/gradient_rate", {rounds.size(), ranks},
-                     std::span<const double>(rates), Storage::deflated);
+void ResultFile::write_hosts(const std::vector<int>& rank_of_client) {
   parts_->file.write("/timings/rank_of_client",
                      std::vector<std::int32_t>(rank_of_client.begin(), rank_of_client.end()));
 }

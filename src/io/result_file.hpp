@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,7 +14,6 @@
 #include "data/dataset.hpp"
 #include "data/partition.hpp"
 #include "fed/record.hpp"
-#include "fed/summary.hpp"
 #include "files/atomic_file.hpp"
 #include "model/network.hpp"
 #include "model/parameter_layout.hpp"
@@ -37,6 +37,17 @@ struct RunDescription {
   double target = 0;   ///< mean accuracy whose cost is written; 0: none
 };
 
+/// The rounds of a run.
+struct RoundShape {
+  std::size_t rounds = 0;
+  std::size_t tensors = 0;  ///< of the model, without statistics
+  double target = 0;        ///< RunDescription::target
+};
+
+/// Gives its argument every round of a run, from the first on, as gather_round() leaves them on the
+/// root: they need not all be in memory at once.
+using EachRound = std::function<void(const std::function<void(const RoundRecord&)>&)>;
+
 /// Clients up to which their masks are compared pair by pair.
 inline constexpr std::size_t kMostCompared = 200;
 
@@ -53,20 +64,15 @@ class ResultFile {
 
   void write_header(const RunDescription& run, const std::string& dataset, std::size_t rounds,
                     std::size_t clients, const Network& network);
-  /// `rounds` as gather_round() leaves them on the root.
-  void write_metrics(const std::vector<RoundRecord>& rounds, std::size_t clients,
-                     std::size_t tensors);
-  /// How the accuracies of each round are spread over the clients tested in it.
-  void write_summary(const std::vector<RoundRecord>& rounds, const Partition& partition);
-  void write_cost(const CostToTarget& cost);
+  /// What the clients did, how the accuracies of each round are spread over those tested in it, the
+  /// ranks' times, and what it cost to reach the target.
+  void write_rounds(const RoundShape& shape, const Partition& partition, const EachRound& each);
   void write_new_clients(const std::vector<NewClientRecord>& clients);
   void write_layout(const ParameterLayout& layout);
   /// `values`: the padded parameter vector.
   void write_model(const ParameterLayout& layout, std::span<const float> values);
   void write_clients(const Partition& partition, const Dataset& data);
-  /// `ranks`: their number.
-  void write_timings(const std::vector<RoundRecord>& rounds,
-                     const std::vector<int>& rank_of_client);
+  void write_hosts(const std::vector<int>& rank_of_client);
   void write_provenance(const std::string& manifest);
 
   // Data sets with a row a client, one such set after the other.

@@ -33,23 +33,30 @@ void append(std::vector<std::byte>& bytes, std::span<const T> values) {
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
-/// Takes values from the front of bytes.
+/// Takes values out of a file, from its front to an end.
 class Cursor {
  public:
-  explicit Cursor(std::span<const std::byte> bytes) : left_(bytes) {}
-  bool at_end() const { return left_.empty(); }
+  /// `hash` gets what is taken.
+  Cursor(const fs::path& path, Hash& hash, std::optional<std::uint64_t> end = {})
+      : file_(path, RawFile::Mode::read), hash_(hash), end_(end.value_or(file_.size())) {}
+  bool at_end() const { return at_ == end_; }
   /// None if so many are not there.
   template <class T>
   std::optional<std::vector<T>> take(std::uint64_t count) {
-    if (count > left_.size() / sizeof(T)) return std::nullopt;
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (count > (end_ - at_) / sizeof(T)) return std::nullopt;
     std::vector<T> values(count);
-    if (count > 0) std::memcpy(values.data(), left_.data(), count * sizeof(T));
-    left_ = left_.subspan(count * sizeof(T));
+    file_.read_at(at_, std::as_writable_bytes(std::span(values)));
+    hash_.add(values);
+    at_ += count * sizeof(T);
     return values;
   }
 
  private:
-  std::span<const std::byte> left_;
+  RawFile file_;
+  Hash& hash_;
+  std::uint64_t at_ = 0;
+  std::uint64_t end_;
 };
 
 std::optional<JournalEntry> take_entry(Cursor& cursor) {
@@ -57,9 +64,11 @@ std::optional<JournalEntry> take_entry(Cursor& cursor) {
   if (!header) return std::nullopt;
   const EntryHeader& head = header->front();
   auto clients = cursor.take<ClientRecord>(head.clients);
+  if (!clients) return std::nullopt;
   auto density = cursor.take<float>(head.densities);
+  if (!density) return std::nullopt;
   auto ranks = cursor.take<RankRecord>(head.ranks);
-  if (!clients || !density || !ranks) return std::nullopt;
+  if (!ranks) return std::nullopt;
   return JournalEntry{.round = {.round = head.round,
                                 .evaluated = head.evaluated != 0,
                                 .clients = std::move(*clients),
@@ -100,49 +109,35 @@ std::optional<JournalEntry> take_fitting(Cursor& cursor, const JournalBounds& bo
       path.string()));
 }
 
-/// What the position covers, as the file has it.
-std::vector<std::byte> read_bytes(const fs::path& path, const JournalPosition& position) {
-  std::error_code error;
-  if (!fs::exists(path, error)) refuse(path);
-  RawFile file(path, RawFile::Mode::read);
-  if (file.size() < position.bytes) refuse(path);
-  std::vector<std::byte> bytes(position.bytes);
-  file.read_at(0, bytes);
-  return bytes;
-}
-
 }  // namespace
 
 RoundJournal::RoundJournal(fs::path path)
     : file_(RawFile(std::move(path), RawFile::Mode::create)) {}
 
 RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
-                           const JournalBounds& bounds, std::vector<JournalEntry>& entries)
+                           const JournalBounds& bounds)
     : bytes_(position.bytes) {
-  const auto bytes = read_bytes(path, position);
-  hash_.add_bytes(bytes);
+  std::error_code error;
+  if (!fs::exists(path, error)) refuse(path);
+  file_.emplace(path, RawFile::Mode::append);
+  if (file_->size() < bytes_) refuse(path);
+  for (Cursor cursor(path, hash_, bytes_); !cursor.at_end(); ++rounds_)
+    if (!take_fitting(cursor, bounds, rounds_)) refuse(path);
   if (hash_.value() != position.hash) refuse(path);
-  for (Cursor cursor(bytes); !cursor.at_end();) {
-    auto entry = take_fitting(cursor, bounds, entries.size());
-    if (!entry) refuse(path);
-    entries.push_back(std::move(*entry));
-  }
-  file_.emplace(std::move(path), RawFile::Mode::append);
 }
 
-std::vector<JournalEntry> RoundJournal::read(const fs::path& path, const JournalBounds& bounds) {
+std::size_t RoundJournal::read(const fs::path& path, const JournalBounds& bounds,
+                               const std::function<void(const JournalEntry&)>& visit) {
   std::error_code error;
-  if (!fs::exists(path, error)) return {};
-  RawFile file(path, RawFile::Mode::read);
-  std::vector<std::byte> bytes(file.size());
-  file.read_at(0, bytes);
-  std::vector<JournalEntry> entries;
-  for (Cursor cursor(bytes); !cursor.at_end();) {
-    auto entry = take_fitting(cursor, bounds, entries.size());
+  if (!fs::exists(path, error)) return 0;
+  Hash unused;
+  std::size_t rounds = 0;
+  for (Cursor cursor(path, unused); !cursor.at_end(); ++rounds) {
+    const auto entry = take_fitting(cursor, bounds, rounds);
     if (!entry) break;
-    entries.push_back(std::move(*entry));
+    visit(*entry);
   }
-  return entries;
+  return rounds;
 }
 
 std::uint64_t RoundJournal::bytes_of_rounds(std::size_t rounds, std::size_t records,
@@ -151,9 +146,8 @@ std::uint64_t RoundJournal::bytes_of_rounds(std::size_t rounds, std::size_t reco
          records * (sizeof(ClientRecord) + tensors * sizeof(float));
 }
 
-void RoundJournal::add(const JournalEntry& entry) {
-  const RoundRecord& round = entry.round;
-  const EntryHeader header{.seconds = entry.seconds,
+void RoundJournal::add(const RoundRecord& round, double seconds) {
+  const EntryHeader header{.seconds = seconds,
                            .clients = round.clients.size(),
                            .densities = round.density.size(),
                            .ranks = round.ranks.size(),
@@ -167,6 +161,7 @@ void RoundJournal::add(const JournalEntry& entry) {
   file_->append(bytes);
   hash_.add_bytes(bytes);
   bytes_ += bytes.size();
+  ++rounds_;
 }
 
 JournalPosition RoundJournal::sync() {

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
-#include <vector>
 
 #include "base/hash.hpp"
 #include "fed/record.hpp"
@@ -37,23 +37,26 @@ class RoundJournal {
  public:
   /// A new one, in place of an old one.
   explicit RoundJournal(std::filesystem::path path);
-  /// The old one, to go on with at `position`: `entries` are what it holds up to there. Changes
-  /// nothing. Throws InputError if its bytes are not those of the position, or no entries of this
-  /// run.
+  /// The old one, to go on with at `position`. Changes nothing. Throws InputError if its bytes up
+  /// to there are not those of the position, or no entries of this run.
   RoundJournal(std::filesystem::path path, const JournalPosition& position,
-               const JournalBounds& bounds, std::vector<JournalEntry>& entries);
+               const JournalBounds& bounds);
 
-  /// The whole entries at the beginning of a journal; none if there is no such file.
-  static std::vector<JournalEntry> read(const std::filesystem::path& path,
-                                        const JournalBounds& bounds);
+  /// Calls `visit` with the whole entries at the beginning of a journal, in order, one in memory at
+  /// a time. Returns how many there are: 0 if there is no such file.
+  static std::size_t read(const std::filesystem::path& path, const JournalBounds& bounds,
+                          const std::function<void(const JournalEntry&)>& visit);
 
   /// Bytes of so many rounds with so many clients' records in all, on so many ranks.
   static std::uint64_t bytes_of_rounds(std::size_t rounds, std::size_t records, std::size_t tensors,
                                        std::size_t ranks);
 
+  /// How many rounds it holds.
+  std::size_t rounds() const { return rounds_; }
   /// Cuts off what stands behind the position. Throws SystemError, as all members do.
   void drop_rest() { file_->cut(bytes_); }
-  void add(const JournalEntry& entry);
+  /// `round`: as gather_round() leaves it on the root; `seconds`: its wall time.
+  void add(const RoundRecord& round, double seconds);
   /// Returns when the disk has all entries.
   JournalPosition sync();
 
@@ -61,6 +64,7 @@ class RoundJournal {
   std::optional<RawFile> file_;
   Hash hash_;
   std::uint64_t bytes_ = 0;
+  std::size_t rounds_ = 0;
 };
 
 }  // namespace fedselect

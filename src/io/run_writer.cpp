@@ -39,13 +39,12 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
 /// journal.bin, to go on with after a checkpoint; `entries` become the rounds before it.
 void open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
                   const fs::path& checkpoint, const CheckpointHeader& header,
-                  const JournalBounds& bounds, std::vector<JournalEntry>& entries) {
-  entries.clear();
-  journal.emplace(folder / kJournal, header.journal, bounds, entries);
-  require(entries.size() == static_cast<std::size_t>(header.rounds),
+                  const JournalBounds& bounds) {
+  journal.emplace(folder / kJournal, header.journal, bounds);
+  require(journal->rounds() == static_cast<std::size_t>(header.rounds),
           fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume from "
                       "the run's other checkpoint, or start the run again elsewhere",
-                      checkpoint.string(), header.rounds, kJournal, entries.size()));
+                      checkpoint.string(), header.rounds, kJournal, journal->rounds()));
 }
 
 }  // namespace
@@ -54,8 +53,7 @@ CheckpointHeader read_header(const fs::path& folder, const fs::path& checkpoint,
                              const JournalBounds& bounds) {
   CheckpointHeader header = Checkpoint(checkpoint).header();
   std::optional<RoundJournal> journal;
-  std::vector<JournalEntry> entries;
-  open_journal(journal, folder, checkpoint, header, bounds, entries);
+  open_journal(journal, folder, checkpoint, header, bounds);
   return header;
 }
 
@@ -145,12 +143,10 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& acc
   if (auto damage = find_damage(comm_, [&] { stored.emplace(checkpoint); }); !damage.empty())
     return damage;
   const CheckpointHeader& header = stored->header();
-  const JournalBounds bounds{simulation_.clients(), layout_.tensors().size()};
   if (auto damage = find_damage(comm_,
                                 [&] {
                                   if (comm_.is_root())
-                                    open_journal(journal_, folder_, checkpoint, header, bounds,
-                                                 entries_);
+                                    open_journal(journal_, folder_, checkpoint, header, bounds());
                                 });
       !damage.empty())
     return damage;
@@ -169,10 +165,10 @@ void RunWriter::take_up_folder() {
   note_device();
   journal_->drop_rest();
   std::string metrics = kMetricsHeader;
-  for (const JournalEntry& entry : entries_) {
+  each_round([&](const JournalEntry& entry) {
     metrics += metrics_row(layout_, entry.round, entry.seconds);
     seconds_before_ += entry.seconds;
-  }
+  });
   description_.manifest = resume_manifest(folder_ / kManifest, description_.manifest, rounds_done_);
   // What has a result is finished: this run is not, once its config is the new one.
   if (std::error_code error; fs::exists(folder_ / kResult, error))
@@ -212,10 +208,17 @@ void RunWriter::create_folder() {
 void RunWriter::add(const RoundRecord& round, double seconds) {
   rounds_done_ = round.round + 1;
   if (!comm_.is_root()) return;
-  entries_.push_back({round, seconds});
-  journal_->add(entries_.back());
+  journal_->add(round, seconds);
   audit_->add_round(round, packed_model());
   metrics_->append(metrics_row(layout_, round, seconds));
+}
+
+void RunWriter::each_round(const std::function<void(const JournalEntry&)>& visit) const {
+  const fs::path path = folder_ / kJournal;
+  const std::size_t found = RoundJournal::read(path, bounds(), visit);
+  if (found != static_cast<std::size_t>(rounds_done_))
+    throw SystemError(fmt::format("{}: has {} of {} rounds now, and had all: go on with --resume",
+                                  path.string(), found, rounds_done_));
 }
 
 std::vector<float> RunWriter::packed_model() const {
@@ -285,18 +288,19 @@ void RunWriter::seal(ResultFile& file) {
 void RunWriter::write_parts(ResultFile& file, const Dataset& data,
                             const Partition& partition) const {
   const std::size_t clients = partition.clients();
-  std::vector<RoundRecord> rounds;
-  for (const JournalEntry& entry : entries_) rounds.push_back(entry.round);
-  file.write_header(description_, data.name, rounds.size(), clients, network_);
-  file.write_metrics(rounds, clients, layout_.tensors().size());
-  file.write_summary(rounds, partition);
-  if (description_.target > 0) file.write_cost(cost_to_target(rounds, description_.target));
+  const auto rounds = static_cast<std::size_t>(rounds_done_);
+  file.write_header(description_, data.name, rounds, clients, network_);
+  file.write_rounds(
+      {.rounds = rounds, .tensors = layout_.tensors().size(), .target = description_.target},
+      partition, [&](const auto& visit) {
+        each_round([&](const JournalEntry& entry) { visit(entry.round); });
+      });
   file.write_layout(layout_);
   const auto model = simulation_.global_model();
   file.write_model(layout_, std::span<const float>(model));
   file.write_clients(partition, data);
   file.write_provenance(description_.manifest);
-  file.write_timings(rounds, simulation_.rank_of_client());
+  file.write_hosts(simulation_.rank_of_client());
 }
 
 /// One row at a time, in client order: its client's rank sends it, the root writes it. If the root

@@ -51,8 +51,8 @@ class RunWriter {
 
   /// Rounds that are complete.
   int rounds_done() const { return rounds_done_; }
-  /// These rounds, on the root.
-  const std::vector<JournalEntry>& entries() const { return entries_; }
+  /// On the root: gives `visit` each of these rounds, out of the journal. Throws SystemError.
+  void each_round(const std::function<void(const JournalEntry&)>& visit) const;
   /// The head of the audit log, on the root.
   const std::string& head() const { return audit_->position().head; }
   /// What a user should know about how the run was taken up; empty: nothing.
@@ -77,6 +77,7 @@ class RunWriter {
   std::string try_restore(const std::filesystem::path& checkpoint, const Accept& accept);
   void take_up_folder();
   void note_device();
+  JournalBounds bounds() const { return {simulation_.clients(), layout_.tensors().size()}; }
   std::vector<float> packed_model() const;
   void write_parts(ResultFile& file, const Dataset& data, const Partition& partition) const;
   void seal(ResultFile& file);
@@ -96,8 +97,7 @@ class RunWriter {
   Communicator& comm_;
   Simulation& simulation_;
   int rounds_done_ = 0;
-  std::vector<JournalEntry> entries_;    ///< on the root
-  std::optional<RoundJournal> journal_;  ///< likewise
+  std::optional<RoundJournal> journal_;  ///< on the root
   AuditResume restored_;                 ///< the checkpoint that was taken up
   std::optional<AuditLog> audit_;        ///< on the root
   std::optional<RawFile> metrics_;       ///< on the root

@@ -16,11 +16,11 @@ TEST(FileSizes, JournalIsAsLongAsForetold) {
   const auto path =
       std::filesystem::temp_directory_path() / ("fedselect-journal-" + std::to_string(getpid()));
   RoundJournal journal(path);
-  JournalEntry entry;
-  entry.round.clients.resize(3);
-  entry.round.density.resize(3 * 4);
-  entry.round.ranks.resize(2);
-  for (int t = 0; t < 5; ++t) journal.add(entry);
+  RoundRecord round;
+  round.clients.resize(3);
+  round.density.resize(3 * 4);
+  round.ranks.resize(2);
+  for (int t = 0; t < 5; ++t) journal.add(round, 1);
   journal.sync();
   EXPECT_EQ(std::filesystem::file_size(path), RoundJournal::bytes_of_rounds(5, 15, 4, 2));
   std::filesystem::remove(path);

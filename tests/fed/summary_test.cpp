@@ -59,13 +59,18 @@ RoundRecord round_of(double first, double second) {
 TEST(CostToTarget, CountsTheRoundsUpToTheFirstThatReachesIt) {
   const std::vector<RoundRecord> rounds{round_of(kNone, kNone), round_of(0.25, 0.5),
                                         round_of(kNone, 0.5), round_of(1, 1)};
-  const auto cost = cost_to_target(rounds, 0.5);
+  const auto cost_of = [&](std::size_t first, double target) {
+    CostMeter meter(target);
+    for (std::size_t t = 0; t < first; ++t) meter.add(rounds[t]);
+    return meter.cost();
+  };
+  const auto cost = cost_of(4, 0.5);
   EXPECT_EQ(cost.rounds, 3);
   EXPECT_EQ(cost.bytes, 21);
   EXPECT_EQ(cost.gradients, 45);
-  EXPECT_EQ(cost_to_target(rounds, 0.375).rounds, 2);
-  EXPECT_EQ(cost_to_target({rounds[0]}, 0.1).rounds, -1);
-  EXPECT_EQ(cost_to_target({rounds[0]}, 0.1).bytes, -1);
+  EXPECT_EQ(cost_of(4, 0.375).rounds, 2);
+  EXPECT_EQ(cost_of(1, 0.1).rounds, -1);
+  EXPECT_EQ(cost_of(1, 0.1).bytes, -1);
 }
 
 }  // namespace

@@ -27,12 +27,12 @@ void use_journal(const std::filesystem::path& path, std::string_view bytes,
                  const SmallFederation& federation) {
   const ParameterLayout& layout = federation.network.layout();
   const JournalBounds bounds{federation.partition.clients(), layout.tensors().size()};
-  for (const JournalEntry& entry : RoundJournal::read(path, bounds))
+  RoundJournal::read(path, bounds, [&](const JournalEntry& entry) {
     metrics_row(layout, entry.round, entry.seconds);
+  });
   Hash hash;
   hash.add_bytes(std::as_bytes(std::span(bytes)));
-  std::vector<JournalEntry> entries;
-  fuzz::accepts([&] { RoundJournal(path, {bytes.size(), hash.value()}, bounds, entries); });
+  fuzz::accepts([&] { RoundJournal(path, {bytes.size(), hash.value()}, bounds); });
 }
 
 }  // namespace

@@ -345,11 +345,13 @@ TEST(ResultFile, SameContentsGiveTheSameBytes) {
                        .seed = 1,
                        .tested_on = "after-local"},
                       "data", rounds.size(), kClients, federation.network);
-    file.write_metrics(rounds, kClients, layout.tensors().size());
-    file.write_summary(rounds, federation.partition);
+    file.write_rounds({.rounds = rounds.size(), .tensors = layout.tensors().size()},
+                      federation.partition, [&](const auto& visit) {
+                        for (const RoundRecord& round : rounds) visit(round);
+                      });
     file.write_layout(layout);
     file.write_clients(federation.partition, federation.data);
-    file.write_timings(rounds, federation.simulation->rank_of_client());
+    file.write_hosts(federation.simulation->rank_of_client());
     file.begin_masks(layout, kClients);
     for (int k = 0; k < kClients; ++k) file.add_row({});
     file.write_provenance("{}");
