@@ -288,15 +288,19 @@ void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& wr
     together(comm_, [&] { writer.checkpoint(keeps(writer.rounds_done())); });
 }
 
+/// Collective: what a simulation computes, and may fail in on one rank.
+void Runner::compute(const std::function<void()>& work) const {
+  if (setup_.isolated)
+    together(comm_, work);
+  else
+    work();
+}
+
 void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
                        Progress& progress) {
   const auto start = Clock::now();
   bool is_whole = false;
-  const auto train = [&] { is_whole = simulation.train_cohort(t, stop_requested); };
-  if (setup_.isolated)
-    together(comm_, train);
-  else
-    train();
+  compute([&] { is_whole = simulation.train_cohort(t, stop_requested); });
   if (!is_whole) stop(simulation, writer);
   const RoundRecord mine = simulation.complete_round(t);
   PhaseClock& clock = simulation.clock();
@@ -373,7 +377,9 @@ void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer
       config_.evaluate.cross || config_.federation.new_clients > 0 || config_.output.client_models;
   const bool saves = cadence.every_minutes > 0 || cadence.every_rounds > 0;
   if (cadence.at_end || keeps(writer.rounds_done()) || (is_long && saves)) save(simulation, writer);
-  if (!simulation.conclude(stop_requested)) stop(simulation, writer);
+  bool is_whole = false;
+  compute([&] { is_whole = simulation.conclude(stop_requested); });
+  if (!is_whole) stop(simulation, writer);
   together(comm_, [&] { writer.finish(experiment_.data, experiment_.partition); });
   if (comm_.is_root() && !cadence.at_end) run_folder::remove_checkpoints(folders_[index]);
 }

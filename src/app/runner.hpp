@@ -27,8 +27,8 @@ struct RunnerSetup {
   std::optional<int> from_round;  ///< from the version that was kept after so many rounds
   /// Leaves off after so many rounds, with a checkpoint, if they are fewer than the config's.
   std::optional<std::int64_t> until;
-  /// A rank whose training fails does not end the job: its peers learn of it when they are done
-  /// with the round, and all throw the same AgreedError.
+  /// A rank whose training or concluding tests fail does not end the job: its peers learn of it
+  /// when they are done with theirs, and all throw the same AgreedError.
   bool isolated = false;
   std::vector<std::string> allowed_changes;  ///< keys of the config that may differ then
   std::vector<std::string> command;          ///< the command line, for the manifest
@@ -56,6 +56,7 @@ class Runner {
   run_folder::State find_state(std::size_t index) const;
   void require_resumable_run(std::size_t index) const;
   JournalBounds bounds() const;
+  void compute(const std::function<void()>& work) const;
   run_folder::State state_of(std::size_t index);
   std::optional<Outcome> read_outcome(std::size_t index) const;
   std::unique_ptr<RunWriter> open_run(std::size_t index, run_folder::State state,

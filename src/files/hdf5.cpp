@@ -123,9 +123,14 @@ Handle File::make_dataset(const std::string& name, const Shape& shape, hid_t fil
     if (value_bytes > 1) check(H5Pset_shuffle(creation.get()), "H5Pset_shuffle");
     check(H5Pset_deflate(creation.get(), kDeflateLevel), "H5Pset_deflate");
   }
+  // Chunks are written whole, so the library need keep none.
+  const Handle access(check(H5Pcreate(H5P_DATASET_ACCESS), "H5Pcreate"));
+  check(H5Pset_chunk_cache(access.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT, 0,
+                           H5D_CHUNK_CACHE_W0_DEFAULT),
+        "H5Pset_chunk_cache");
   const Handle space = make_space(shape);
   return Handle(check(H5Dcreate2(file_.get(), name.c_str(), file_type, space.get(), link.get(),
-                                 creation.get(), H5P_DEFAULT),
+                                 creation.get(), access.get()),
                       "H5Dcreate2"));
 }
 
@@ -170,7 +175,9 @@ RowWriter::RowWriter(File& file, const std::string& name, Shape shape, hid_t fil
   const Shape chunk = choose_chunk(shape_, value_bytes);
   const Shape row(shape_.begin() + 1, shape_.end());
   row_bytes_ = count(row) * value_bytes;
-  rows_per_chunk_ = chunk.empty() ? shape_[0] : chunk[0];
+  rows_per_chunk_ = chunk.empty()
+                        ? std::max<hsize_t>(1, kChunkBytes / std::max<hsize_t>(1, row_bytes_))
+                        : chunk[0];
   dataset_ = file.make_dataset(name, shape_, file_type, chunk, value_bytes);
 }
 
@@ -196,7 +203,7 @@ void RowWriter::write_chunk() {
                         pending_.data()),
                "H5Dwrite");
   written_ += extent[0];
-  pending_ = {};  // others may be filled meanwhile
+  pending_ = std::vector<std::byte>();  // its memory too: others are filled meanwhile
 }
 
 }  // namespace fedselect::hdf5

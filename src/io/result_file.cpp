@@ -1,13 +1,10 @@
 #include "io/result_file.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "base/bits.hpp"
-#include "base/error.hpp"
 #include "files/file_digest.hpp"
 #include "files/hdf5.hpp"
 #include "io/mask_comparison.hpp"
@@ -79,7 +76,9 @@ void ResultFile::write_header(const RunDescription& run, const std::string& data
 
 void ResultFile::write_rounds(const RoundShape& shape, const Partition& partition,
                               const EachRound& each) {
-  RoundTables tables(parts_->file, shape, partition);
+  std::size_t ranks = 0;
+  each([&](const RoundRecord& round) { ranks = std::max(ranks, round.ranks.size()); });
+  RoundTables tables(parts_->file, shape, ranks, partition);
   each([&](const RoundRecord& round) { tables.add(round); });
   tables.finish();
 }

@@ -45,7 +45,7 @@ struct RoundShape {
 };
 
 /// Gives its argument every round of a run, from the first on, as gather_round() leaves them on the
-/// root: they need not all be in memory at once.
+/// root: they need not all be in memory at once. Called more than once.
 using EachRound = std::function<void(const std::function<void(const RoundRecord&)>&)>;
 
 /// Clients up to which their masks are compared pair by pair.

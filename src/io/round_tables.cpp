@@ -1,25 +1,28 @@
 #include "io/round_tables.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 
 namespace fedselect {
 
 using hdf5::RowWriter;
-using hdf5::Storage;
 
-RoundTables::RoundTables(hdf5::File& file, const RoundShape& shape, const Partition& partition)
+RoundTables::RoundTables(hdf5::File& file, const RoundShape& shape, std::size_t ranks,
+                         const Partition& partition)
     : file_(file),
       shape_(shape),
       partition_(partition),
       density_(RowWriter::of<float>(file, "/metrics/density",
                                     {shape.rounds, partition.clients(), shape.tensors})),
+      ranks_(ranks),
+      seconds_(RowWriter::of<double>(file, "/timings/seconds", {shape.rounds, ranks, kPhases})),
+      rates_(RowWriter::of<double>(file, "/timings/gradient_rate", {shape.rounds, ranks})),
       cost_(shape.target) {
   add_column(flags_, "participated", &ClientRecord::participated, std::uint8_t{0});
   add_column(flags_, "diverged", &ClientRecord::diverged, std::uint8_t{0});
@@ -60,7 +63,7 @@ void RoundTables::add(const RoundRecord& round) {
   fill(numbers_, round);
   add_density(round);
   summaries_.push_back(summary_of(round));
-  ranks_.push_back(round.ranks);
+  add_timings(round);
   if (shape_.target > 0) cost_.add(round);
 }
 
@@ -74,6 +77,20 @@ void RoundTables::add_density(const RoundRecord& round) {
                 tensors * sizeof(float));
   }
   density_.append(std::span<const float>(row));
+}
+
+/// Ranks that the round did not have are NaN.
+void RoundTables::add_timings(const RoundRecord& round) {
+  std::vector<double> seconds;
+  std::vector<double> rates;
+  for (const RankRecord& rank : round.ranks) {
+    seconds.insert(seconds.end(), rank.seconds.begin(), rank.seconds.end());
+    rates.push_back(rank.gradient_rate);
+  }
+  seconds.resize(ranks_ * kPhases, ClientRecord::kNone);
+  rates.resize(ranks_, ClientRecord::kNone);
+  seconds_.append(std::span<const double>(seconds));
+  rates_.append(std::span<const double>(rates));
 }
 
 AccuracySummary RoundTables::summary_of(const RoundRecord& round) const {
@@ -90,7 +107,7 @@ AccuracySummary RoundTables::summary_of(const RoundRecord& round) const {
 void RoundTables::finish() {
   expect(summaries_.size() == shape_.rounds, "as many rounds as were announced");
   write_summaries();
-  write_timings();
+  file_.write_texts("/timings/phase", {kPhaseNames.begin(), kPhaseNames.end()});
   if (shape_.target <= 0) return;
   const CostToTarget cost = cost_.cost();
   file_.set_attribute("rounds_to_target", cost.rounds);
@@ -118,26 +135,6 @@ void RoundTables::write_summaries() {
     for (const AccuracySummary& summary : summaries_) values.push_back(summary.*member);
     file_.write(std::string("/summary/") + name, values);
   }
-}
-
-void RoundTables::write_timings() {
-  std::size_t ranks = 0;
-  for (const auto& round : ranks_) ranks = std::max(ranks, round.size());
-  RankRecord absent{.gradient_rate = ClientRecord::kNone};
-  absent.seconds.fill(ClientRecord::kNone);
-  std::vector<double> seconds;
-  std::vector<double> rates;
-  for (const auto& round : ranks_)
-    for (std::size_t r = 0; r < ranks; ++r) {
-      const RankRecord& rank = r < round.size() ? round[r] : absent;
-      seconds.insert(seconds.end(), rank.seconds.begin(), rank.seconds.end());
-      rates.push_back(rank.gradient_rate);
-    }
-  file_.write_texts("/timings/phase", {kPhaseNames.begin(), kPhaseNames.end()});
-  file_.write("/timings/seconds", {shape_.rounds, ranks, kPhases}, std::span<const double>(seconds),
-              Storage::deflated);
-  file_.write("/timings/gradient_rate", {shape_.rounds, ranks}, std::span<const double>(rates),
-              Storage::deflated);
 }
 
 }  // namespace fedselect

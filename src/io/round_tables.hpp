@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <utility>
+#include <cstdint>
 #include <vector>
 
 #include "data/partition.hpp"
@@ -13,11 +13,12 @@
 namespace fedselect {
 
 /// The groups /metrics, /summary and /timings of a result file, filled round by round
-/// (docs/result-format.md). Of a round with many clients no more is kept than its summary.
+/// (docs/result-format.md). No more is kept of a round than its summary.
 class RoundTables {
  public:
-  /// References must outlive this object.
-  RoundTables(hdf5::File& file, const RoundShape& shape, const Partition& partition);
+  /// `ranks`: the most of a round. References must outlive this object.
+  RoundTables(hdf5::File& file, const RoundShape& shape, std::size_t ranks,
+              const Partition& partition);
 
   /// The next round, as gather_round() leaves it on the root.
   void add(const RoundRecord& round);
@@ -39,8 +40,8 @@ class RoundTables {
   void fill(std::vector<Column<T>>& columns, const RoundRecord& round) const;
   void add_density(const RoundRecord& round);
   AccuracySummary summary_of(const RoundRecord& round) const;
+  void add_timings(const RoundRecord& round);
   void write_summaries();
-  void write_timings();
 
   hdf5::File& file_;
   RoundShape shape_;
@@ -49,8 +50,10 @@ class RoundTables {
   std::vector<Column<std::int64_t>> counts_;
   std::vector<Column<double>> numbers_;
   hdf5::RowWriter density_;
+  std::size_t ranks_;
+  hdf5::RowWriter seconds_;
+  hdf5::RowWriter rates_;
   std::vector<AccuracySummary> summaries_;
-  std::vector<std::vector<RankRecord>> ranks_;  ///< of each round
   CostMeter cost_;
 };
 

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <cmath>
 #include <exception>
 #include <numeric>
 #include <optional>
@@ -36,7 +34,7 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// journal.bin, to go on with after a checkpoint; `entries` become the rounds before it.
+/// journal.bin, to go on with after a checkpoint.
 void open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
                   const fs::path& checkpoint, const CheckpointHeader& header,
                   const JournalBounds& bounds) {

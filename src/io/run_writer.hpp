@@ -59,7 +59,7 @@ class RunWriter {
   const std::string& note() const { return note_; }
 
   /// Adds a round that the simulation just completed: on the root to metrics.csv (flushed),
-  /// journal.bin, audit.jsonl, and what result.h5 will say.
+  /// journal.bin and audit.jsonl.
   /// `round`: of all clients on the root; `seconds`: its wall time. Throws SystemError.
   void add(const RoundRecord& round, double seconds);
 

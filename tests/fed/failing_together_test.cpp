@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -15,8 +16,10 @@ namespace {
 using testing::world;
 
 /// The last rank fails before its first client; the others have trained theirs by then. All throw
-/// what it threw, and speak to each other afterwards. In the first round, where no pace is known and
-/// every rank has clients: later a slow one might have lent all of its own, and never be asked.
+/// what it threw, and speak to each other afterwards. In the first round, where no pace is known
+/// and every rank has clients: later a slow one might have lent all of its own, and never be asked.
+/// The same while the clients' models are tested on each other, where a rank that is asked to stop
+/// stops all.
 TEST(Simulation, RanksFailTogether) {
   const ops::ImageShape image{.height = 2, .width = 2, .channels = 1};
   const Dataset data = testing::random_dataset(12, 6, image, 2);
@@ -28,20 +31,28 @@ TEST(Simulation, RanksFailTogether) {
   const auto ops = ops::make_cpu_ops();
   const auto sums = make_host_sum(world());
   SimulationSetup setup{
-      .seed = 5, .rounds = 3, .train = {}, .federation = {}, .evaluate = {}, .passes = 1};
+      .seed = 5, .rounds = 1, .train = {}, .federation = {}, .evaluate = {}, .passes = 1};
+  setup.evaluate.cross = true;
   setup.fails_together = true;
   Simulation simulation(setup, *algorithm, network, data, partition, Device{*ops, *sums}, world());
   const int last = world().size() - 1;
-  std::string heard;
-  try {
-    simulation.train_cohort(0, [&]() -> bool {
-      if (world().rank() == last) throw std::runtime_error("out of luck");
-      return false;
-    });
-  } catch (const SystemError& error) {
-    heard = error.what();
-  }
-  EXPECT_EQ(heard, "rank " + std::to_string(last) + ": out of luck");
+  const auto out_of_luck = [&]() -> bool {
+    if (world().rank() == last) throw std::runtime_error("out of luck");
+    return false;
+  };
+  const auto heard_of = [](const std::function<void()>& work) -> std::string {
+    try {
+      work();
+    } catch (const SystemError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  const std::string expected = "rank " + std::to_string(last) + ": out of luck";
+  EXPECT_EQ(heard_of([&] { simulation.train_cohort(0, out_of_luck); }), expected);
+  EXPECT_EQ(heard_of([&] { simulation.conclude(out_of_luck); }), expected);
+  EXPECT_FALSE(simulation.conclude([&] { return world().rank() == last; }));
+  EXPECT_TRUE(simulation.conclude([] { return false; }));
   std::vector<std::int64_t> one{1};
   world().all_reduce_sum(std::span(one));
   EXPECT_EQ(one.front(), world().size());

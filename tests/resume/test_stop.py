@@ -80,10 +80,10 @@ def test_stop_by_a_signal_before_the_first_round(unbroken, tmp_path):
     assert experiment.differences(expected, tmp_path / "resume") == []
 
 
-def seconds_of(job):
-    """Processor time that a process has had."""
+def seconds_of(process):
+    """Processor time that it has had."""
     try:
-        fields = Path(f"/proc/{job.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return 0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -96,8 +96,8 @@ def test_stop_by_a_second_signal_is_at_once(tmp_path):
     try:
         log = tmp_path / "resume" / "log.txt"
         assert wait_until(lambda: log.exists() and ": rounds " in log.read_text(), job)
-        ready = seconds_of(job)
-        assert wait_until(lambda: seconds_of(job) > ready + 0.5, job)   # all that it does from then on is train
+        ready = seconds_of(job.pid)
+        assert wait_until(lambda: seconds_of(job.pid) > ready + 0.5, job)   # all that it does from then on is train
         os.kill(job.pid, signal.SIGUSR1)
         time.sleep(0.2)
         assert job.poll() is None   # the client in hand takes hours
@@ -162,14 +162,17 @@ def test_stop_in_the_last_round(tmp_path):
 def test_stop_after_the_last_round_costs_no_round(tmp_path):
     """While new clients train, for hours, a second signal ends the run."""
     config = experiment.write_config(tmp_path, ["fedselect"])
-    run("run", config, "--out", tmp_path / "unbroken", "--quiet")
-    job = start(["run", config, "--out", tmp_path, "--set", "evaluate.new_client_passes=100000000", "--set",
+    settings = ["--set", "evaluate.cross=false"]
+    run("run", config, "--out", tmp_path / "unbroken", "--quiet", *settings)
+    job = start(["run", config, "--out", tmp_path, *settings, "--set", "evaluate.new_client_passes=100000000", "--set",
                  "checkpoint.every_rounds=0"], 1)
     home = tmp_path / "resume"
     try:
         experiment.wait_for_rounds(home, 5, job)
         assert wait_until((home / "checkpoint.h5").exists, job)
         rank = ranks_of(job)[0]
+        ready = seconds_of(rank)
+        assert wait_until(lambda: seconds_of(rank) > ready + 0.5, job)   # all that it does from then on is train
         os.kill(rank, signal.SIGUSR1)
         time.sleep(0.1)
         os.kill(rank, signal.SIGUSR2)
@@ -178,8 +181,8 @@ def test_stop_after_the_last_round_costs_no_round(tmp_path):
         kill_all(job.pid)
     assert job.returncode not in (0, STOPPED)
     assert not (home / "result.h5").exists()
-    done = run("run", config, "--resume", home, "--allow-change", "evaluate.new_client_passes", "--allow-change",
-               "checkpoint.every_rounds")
+    done = run("run", config, "--resume", home, *settings, "--allow-change", "evaluate.new_client_passes",
+               "--allow-change", "checkpoint.every_rounds")
     assert "goes on after round 5" in done.stderr
     assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
 
@@ -187,16 +190,17 @@ def test_stop_after_the_last_round_costs_no_round(tmp_path):
 def test_stop_while_new_clients_train(tmp_path):
     """After the client in hand; what was measured of the others by then is measured again."""
     config = experiment.write_config(tmp_path, ["fedselect"])
-    settings = ["--set", "federation.new_clients=3", "--set", "evaluate.new_client_passes=6000", "--set",
-                "checkpoint.every_rounds=0"]
+    settings = ["--set", "federation.new_clients=3", "--set", "evaluate.new_client_passes=50000", "--set",
+                "checkpoint.every_rounds=0", "--device", "cpu"]
     run("run", config, "--out", tmp_path / "unbroken", *settings, "--quiet", ranks=3)
     job = start(["run", config, "--out", tmp_path, *settings], 1)
     home = tmp_path / "resume"
+    rank = wait_until(lambda: ranks_of(job), job)[0]
     assert wait_until((home / "checkpoint.h5").exists, job)
-    os.kill(ranks_of(job)[0], signal.SIGUSR1)
+    os.kill(rank, signal.SIGUSR1)
     output, _ = job.communicate(timeout=60)
     assert job.returncode == STOPPED and "after round 5 of 5: go on with" in output, output
-    run("run", "--resume", home, "--quiet", ranks=2)
+    run("run", "--resume", home, "--quiet", "--device", "cpu", ranks=2)
     assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
 
 
