@@ -272,8 +272,8 @@ std::size_t Estimator::uploaded_bytes(const MethodForecast& forecast, std::size_
 }
 
 /// The rank that keeps most: the calibration's memory, with the states of all its clients in place
-/// of those that were timed. On top comes what the root writes down: a round's records, twice, and
-/// at the end the masks that it compares.
+/// of those that were timed. On top comes what the root writes down: a round's records, twice, or
+/// at the end the masks that it compares, whichever is more.
 void Estimator::add_memory(MethodForecast& forecast, std::size_t index, const MethodCost& cost,
                            const Course& course, const std::vector<int>& rank_of,
                            std::size_t records) const {
