@@ -30,6 +30,7 @@ Exit codes:
   0  done
   1  the machine or the program failed
   2  config, data or command line is wrong
+  75 stopped by a signal; the same command goes on with --continue or --resume
 
 Environment:
   OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK, SLURM_PROCID

@@ -95,7 +95,7 @@ void add_device_options(CLI::App& command, DeviceOptions& options) {
       .add_option("--group", options.group,
                   "clients trained side by side on a device (default: as many as fit a GPU; 1 on a "
                   "CPU)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1000000))
       ->type_name("N");
 }
 

@@ -54,6 +54,10 @@ std::string read_text(const fs::path& path) {
   return text.str();
 }
 
+const char* open_part(const Simulation& simulation) {
+  return simulation.open_round() ? " and some clients of the next" : "";
+}
+
 /// Of the newest checkpoint that is whole, as far as header and journal tell. Throws InputError if
 /// there is none.
 CheckpointHeader find_header(const fs::path& folder, const JournalBounds& bounds) {
@@ -82,7 +86,8 @@ Runner::Runner(RunnerSetup setup, const Experiment& experiment, Communicator& co
       device_(setup_.device, comm),
       binding_(describe_binding(comm, device_.place())),
       store_(choose_store_limits(setup_.store, comm)),
-      data_hash_(fingerprint(experiment, comm)) {
+      data_hash_(fingerprint(experiment, comm)),
+      clock_(config_.checkpoint) {
   together(comm_, [&] {
     if (!comm_.is_root()) return;
     lock(setup_.home);
@@ -237,8 +242,7 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
       writer =
           std::make_unique<RunWriter>(folder, std::move(description), network, comm_, simulation);
   });
-  last_checkpoint_ = Clock::now();
-  checkpoint_seconds_ = last_checkpoint_seconds_ = 0;
+  clock_.begin();
   log_.open(folder);
   for (const std::string& line : std::exchange(binding_, {})) log_.say(line);
   for (const std::string& note : device_.notes()) log_.say(note);
@@ -284,8 +288,12 @@ void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& wr
     if (next == Next::stop) stop(simulation, writer);
     if (next == Next::checkpoint) save(simulation, writer);
   }
-  if (end < config_.rounds)
-    together(comm_, [&] { writer.checkpoint(keeps(writer.rounds_done())); });
+  if (end < config_.rounds) together(comm_, [&] { writer.checkpoint(keeps(simulation, writer)); });
+}
+
+/// Whether a checkpoint that is written now is one to go back to.
+bool Runner::keeps(const Simulation& simulation, const RunWriter& writer) const {
+  return !simulation.open_round() && clock_.keeps(writer.rounds_done());
 }
 
 /// Collective: what a simulation computes, and may fail in on one rank.
@@ -300,8 +308,14 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
                        Progress& progress) {
   const auto start = Clock::now();
   bool is_whole = false;
-  compute([&] { is_whole = simulation.train_cohort(t, stop_requested); });
-  if (!is_whole) stop(simulation, writer);
+  while (!is_whole) {
+    compute([&] {
+      is_whole = simulation.train_cohort(t, [&] { return stop_requested() || clock_.is_time(); });
+    });
+    if (is_whole) break;
+    if (somebody_stops()) stop(simulation, writer);
+    save(simulation, writer);
+  }
   const RoundRecord mine = simulation.complete_round(t);
   PhaseClock& clock = simulation.clock();
   // The wait for slower ranks is communication, not writing.
@@ -317,66 +331,56 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
   progress.step(describe_status(outcome));
 }
 
-/// Whether the state after so many rounds is one to go back to.
-bool Runner::keeps(int rounds_done) const {
-  const std::int64_t every = config_.checkpoint.keep_every;
-  return every > 0 && rounds_done % every == 0;
-}
+/// Collective: any rank may have been asked to.
+bool Runner::somebody_stops() const { return comm_.all_reduce_min(stop_requested() ? 0 : 1) == 0; }
 
 /// The root's clock decides about checkpoints; any rank may have been asked to stop.
 Runner::Next Runner::choose_next(int rounds_done) const {
-  const CheckpointConfig& cadence = config_.checkpoint;
-  const std::chrono::duration<double> seconds = Clock::now() - last_checkpoint_;
-  // By time, checkpoints take less than 3 % of the run however slow the disk is.
-  constexpr double kLeastRatio = 33;
-  const double least = std::max(60 * cadence.every_minutes, kLeastRatio * last_checkpoint_seconds_);
-  const bool is_due = keeps(rounds_done) ||
-                      (cadence.every_rounds > 0 && rounds_done % cadence.every_rounds == 0) ||
-                      (cadence.every_minutes > 0 && seconds.count() >= least);
-  const Next mine = stop_requested()            ? Next::stop
-                    : comm_.is_root() && is_due ? Next::checkpoint
-                                                : Next::round;
+  const Next mine = stop_requested()                                ? Next::stop
+                    : comm_.is_root() && clock_.is_due(rounds_done) ? Next::checkpoint
+                                                                    : Next::round;
   return static_cast<Next>(comm_.all_reduce_min(static_cast<std::int64_t>(mine)));
 }
 
 /// Writes a checkpoint. The run goes on without one if there is no room for it.
 void Runner::save(Simulation& simulation, RunWriter& writer) {
   const PhaseClock::Scope timed(simulation.clock(), Phase::write);
-  const auto start = Clock::now();
+  clock_.start();
+  bool is_written = false;
   try {
-    writer.checkpoint(keeps(writer.rounds_done()));
-    const std::chrono::duration<double> seconds = Clock::now() - start;
-    last_checkpoint_seconds_ = seconds.count();
-    checkpoint_seconds_ += seconds.count();
-    log_.progress(fmt::format("checkpoint after round {}: {:.2f} s, {:.2f} s in all",
-                              writer.rounds_done(), seconds.count(), checkpoint_seconds_));
+    writer.checkpoint(keeps(simulation, writer));
+    is_written = true;
   } catch (const SystemError& failure) {
-    log_.warn(fmt::format("warning: no checkpoint after round {}, the run goes on: {}",
-                          writer.rounds_done(), failure.what()));
+    log_.warn(fmt::format("warning: no checkpoint after round {}{}, the run goes on: {}",
+                          writer.rounds_done(), open_part(simulation), failure.what()));
   }
-  last_checkpoint_ = Clock::now();
+  clock_.stop(is_written);
+  if (is_written)
+    log_.progress(fmt::format("checkpoint after round {}{}: {:.2f} s, {:.2f} s in all",
+                              writer.rounds_done(), open_part(simulation), clock_.last_seconds(),
+                              clock_.all_seconds()));
 }
 
 void Runner::stop(Simulation& simulation, RunWriter& writer) {
-  const bool keep = !simulation.open_round() && keeps(writer.rounds_done());
-  together(comm_, [&] { writer.checkpoint(keep); });
+  together(comm_, [&] { writer.checkpoint(keeps(simulation, writer)); });
   const auto signal = stop_signal();
-  const auto message = fmt::format(
-      "stopped by {} after round {} of {}{}: go on with fedselect run --resume {}",
-      signal.empty() ? "a signal to another rank" : signal, writer.rounds_done(), config_.rounds,
-      simulation.open_round() ? " and some clients of the next" : "", setup_.home.string());
+  const auto message =
+      fmt::format("stopped by {} after round {} of {}{}: go on with fedselect run --resume {}",
+                  signal.empty() ? "a signal to another rank" : signal, writer.rounds_done(),
+                  config_.rounds, open_part(simulation), setup_.home.string());
   log_.progress(message);
   throw AgreedError(kExitStopped, message);
 }
 
 void Runner::finish(std::size_t index, Simulation& simulation, RunWriter& writer) {
-  if (comm_.all_reduce_min(stop_requested() ? 0 : 1) == 0) stop(simulation, writer);
+  if (somebody_stops()) stop(simulation, writer);
   const CheckpointConfig& cadence = config_.checkpoint;
   // Whatever ends what is still to be done must not cost the rounds.
   const bool is_long =
       config_.evaluate.cross || config_.federation.new_clients > 0 || config_.output.client_models;
   const bool saves = cadence.every_minutes > 0 || cadence.every_rounds > 0;
-  if (cadence.at_end || keeps(writer.rounds_done()) || (is_long && saves)) save(simulation, writer);
+  if (cadence.at_end || clock_.keeps(writer.rounds_done()) || (is_long && saves))
+    save(simulation, writer);
   bool is_whole = false;
   compute([&] { is_whole = simulation.conclude(stop_requested); });
   if (!is_whole) stop(simulation, writer);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/checkpoint_clock.hpp"
 #include "app/experiment.hpp"
 #include "app/outcome.hpp"
 #include "app/rank_device.hpp"
@@ -66,7 +67,8 @@ class Runner {
   void run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer, Outcome& outcome);
   void run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,
                  Progress& progress);
-  bool keeps(int rounds_done) const;
+  bool keeps(const Simulation& simulation, const RunWriter& writer) const;
+  bool somebody_stops() const;
   Next choose_next(int rounds_done) const;
   void save(Simulation& simulation, RunWriter& writer);
   [[noreturn]] void stop(Simulation& simulation, RunWriter& writer);
@@ -85,9 +87,7 @@ class Runner {
   std::vector<std::unique_ptr<RunLock>> locks_;  ///< on the root
   bool is_unlocked_ = false;                     ///< the user was told
   std::uint64_t data_hash_;
-  Clock::time_point last_checkpoint_;
-  double checkpoint_seconds_ = 0;  ///< of the method at hand
-  double last_checkpoint_seconds_ = 0;
+  CheckpointClock clock_;
 };
 
 }  // namespace fedselect

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "app/failure.hpp"
+#include "app/option_checks.hpp"
 #include "base/error.hpp"
 #include "base/job_memory.hpp"
 
@@ -24,7 +25,7 @@ void add_store_options(CLI::App& command, StoreOptions& options) {
                   "GiB of memory that a rank gives to its clients' states; those beyond wait in a "
                   "file (default: the rank's part of half of the node's memory)")
       ->type_name("GIB")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(number_between(0, 1e6));
   command
       .add_option("--scratch", options.scratch,
                   "folder of that file, on a disk of the node (default: $TMPDIR, else /tmp)")

@@ -4,21 +4,26 @@
 
 #include <chrono>
 
+#include "app/option_checks.hpp"
+
 namespace fedselect {
 
 void add_watch_options(CLI::App& command, WatchLimits& limits) {
   using Seconds = std::chrono::duration<double>;
-  const auto add = [&](const char* name, Seconds& limit, const char* what) {
+  const auto add = [&](const char* name, auto set, const char* what) {
     command
         .add_option_function<double>(
-            name, [&limit](double seconds) { limit = Seconds(seconds); }, what)
+            name, [set](double seconds) { set(Seconds(seconds)); }, what)
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.0, 1e6));
+        ->check(number_between(0, 1e6));
   };
-  add("--silence-limit", limits.silence,
+  add(
+      "--silence-limit", [&limits](Seconds limit) { limits.silence = limit; },
       "end the job when a rank gives no sign of life for so long; 0 = never (default: 7)");
-  add("--stall-limit", limits.stall,
-      "end the job when the work of a rank stands still for so long; 0 = never (default: 600)");
+  add(
+      "--stall-limit", [&limits](Seconds limit) { limits.stall = limits.batch = limit; },
+      "end the job when the work of a rank stands still for so long; 0 = never (default: 600, and "
+      "in arithmetic 8, or ten times its longest batch)");
 }
 
 RunLog::Voice choose_voice(bool quiet, const Communicator& comm) {

@@ -59,7 +59,10 @@ void Watchdog::watch() {
     const auto now = Clock::now();
     const bool stood_still = now - last > 2 * interval + 1s;
     last = now;
-    if (stood_still) heard_ = moved_ = now;
+    if (stood_still) {
+      heard_ = moved_ = now;
+      pulse::forget_pace();
+    }
     const auto before = std::exchange(beats, pulse::beats());
     if (ends || pulse::waits() || beats != before) moved_ = now;
     try {
@@ -83,8 +86,8 @@ void Watchdog::listen(Clock::time_point now) {
 
 /// How long the work may stand still at this moment.
 Seconds Watchdog::choose_stall() const {
-  if (!pulse::has_pace()) return limits_.stall;
-  return std::min(limits_.stall, std::max(limits_.batch, 10 * pulse::longest_pause()));
+  const auto batch = pulse::longest_batch();
+  return batch ? std::min(limits_.stall, std::max(limits_.batch, 10 * *batch)) : limits_.stall;
 }
 
 /// Empty: none.

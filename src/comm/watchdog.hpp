@@ -35,8 +35,8 @@ struct WatchLimits {
   std::chrono::duration<double> silence{7};  ///< no sign of life of the process; 0: not watched
   std::chrono::duration<double> stall{
       600};  ///< its work stands still (base/pulse.hpp); 0: not watched
-  /// The least that arithmetic may stand still once its pace is known; more where ten times the
-  /// longest pause between two batches is more. Never above `stall`.
+  /// The least that arithmetic may stand still once its pace is known; more where ten times what
+  /// its largest batch takes at the slowest pace so far is more. Never above `stall`.
   std::chrono::duration<double> batch{8};
 };
 
@@ -46,9 +46,8 @@ struct WatchLimits {
 /// Each rank says every second to the next one that it lives, and judges the one before it by its
 /// silence, and its own work by the time that it stands still without waiting for others: in
 /// arithmetic by the pace that the work had so far, elsewhere by a limit that suits the slowest of
-/// file systems. A process
-/// that was itself stopped for a while, as gang scheduling does with a whole job, forgives what it
-/// missed.
+/// file systems. A process that was itself stopped for a while, as gang scheduling does with a
+/// whole job, forgives what it missed, and learns its pace anew.
 class Watchdog {
  public:
   /// Called once, on the watchdog's thread, with what is wrong; it must end the job.

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "files/regular_file.hpp"
@@ -50,6 +51,11 @@ std::uint8_t* row_of(Picture& picture, std::size_t y) {
 }
 
 constexpr const char* kTooLarge = "of more than 2^26 pixels, or of none";
+// What no file of so few bytes holds is refused before there is room for it.
+constexpr const char* kTooFewBytes = "it has too few bytes for so many pixels";
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMostDeflated = 1032;     // bytes that a byte of a PNG can stand for
+constexpr std::uint64_t kMostPixelsAByte = 4096;  // of a JPEG: 64 for each of a few bits
 
 // ---- PNG
 
@@ -92,6 +98,10 @@ bool decode_png(Png& file, PngInput& input, std::vector<png_bytep>& rows, Pictur
   if (setjmp(failure.back) != 0) return false;
   png_set_read_fn(file.png, &input, read_png_bytes);
   png_read_info(file.png, file.info);
+  if (png_get_rowbytes(file.png, file.info) *
+          std::uint64_t{png_get_image_height(file.png, file.info)} >
+      kMostDeflated * input.bytes->size())
+    fail_png(file.png, kTooFewBytes);
   png_set_strip_16(file.png);
   png_set_expand(file.png);
   png_set_gray_to_rgb(file.png);
@@ -155,8 +165,11 @@ bool decode_jpeg(const Bytes& bytes, J_COLOR_SPACE colours, Picture& picture, Fa
   jpeg_read_header(&jpeg, TRUE);
   jpeg.out_color_space = colours;
   jpeg_calc_output_dimensions(&jpeg);
-  if (!make_room(picture, jpeg.output_height, jpeg.output_width, jpeg.output_components)) {
-    std::snprintf(failure.text, sizeof(failure.text), "%s", kTooLarge);
+  const bool has_bytes =
+      std::uint64_t{jpeg.output_height} * jpeg.output_width <= kMostPixelsAByte * bytes.size();
+  if (!has_bytes ||
+      !make_room(picture, jpeg.output_height, jpeg.output_width, jpeg.output_components)) {
+    std::snprintf(failure.text, sizeof(failure.text), "%s", has_bytes ? kTooLarge : kTooFewBytes);
     jpeg_destroy_decompress(&jpeg);
     return false;
   }
@@ -210,6 +223,9 @@ Picture read_image_file(const std::filesystem::path& path) {
   if (const std::string what = irregularity(path); !what.empty()) refuse(path, "it " + what);
   std::ifstream stream(path, std::ios::binary);
   if (!stream) refuse(path, "it can't be opened");
+  std::error_code error;
+  if (std::filesystem::file_size(path, error) > kMostBytes || error)
+    refuse(path, "it is larger than 1 GiB");
   const Bytes bytes{std::istreambuf_iterator<char>(stream), {}};
   Picture picture;
   Failure failure;

@@ -18,17 +18,23 @@ std::vector<int> draw_cohort(const FederationConfig& config, std::uint64_t seed,
   std::iota(ids.begin(), ids.end(), 0);
   // K N is meant in decimal: 0.3 of 10 clients are 3, though 0.3 * 10 < 3 could round below.
   const double share = config.participation * static_cast<double>(clients);
-  if (!absences.all.empty())
-    std::erase_if(ids, [&](int client) { return absences.covers(client, round); });
+  const auto leave_out_absent = [&] {
+    if (!absences.all.empty())
+      std::erase_if(ids, [&](int client) { return absences.covers(client, round); });
+  };
+  // One cohort for all rounds is drawn from everybody; who is absent leaves it for a while.
+  const bool is_fixed = config.sampling == Sampling::fixed;
+  if (!is_fixed) leave_out_absent();
   const auto wanted =
       std::clamp(static_cast<std::size_t>(std::floor(share + 1e-9)), std::size_t{1}, clients);
   const std::size_t n = std::min(wanted, ids.size());
-  if (n == ids.size()) return ids;
-  const int draw = config.sampling == Sampling::fixed ? 0 : round;
-  RandomStream random(seed, Purpose::cohort, 0, static_cast<std::uint32_t>(draw));
-  for (std::size_t i = 0; i < n; ++i) std::swap(ids[i], ids[i + random.below(ids.size() - i)]);
-  ids.resize(n);
-  std::sort(ids.begin(), ids.end());
+  if (n < ids.size()) {
+    RandomStream random(seed, Purpose::cohort, 0, static_cast<std::uint32_t>(is_fixed ? 0 : round));
+    for (std::size_t i = 0; i < n; ++i) std::swap(ids[i], ids[i + random.below(ids.size() - i)]);
+    ids.resize(n);
+    std::sort(ids.begin(), ids.end());
+  }
+  if (is_fixed) leave_out_absent();
   return ids;
 }
 

@@ -142,9 +142,13 @@ void Simulation::begin_round(int t) {
     }
     return is_lost;
   });
-  if (setup_.server.merge == Merge::mean) return server_.begin_round(total_weight(reporting_));
-  server_.begin_round(1);
+  begin_sums();
   open_->uploads = server_.new_uploads();
+}
+
+/// Empty ones for the clients that report.
+void Simulation::begin_sums() {
+  server_.begin_round(setup_.server.merge == Merge::mean ? total_weight(reporting_) : 1);
 }
 
 RoundRecord Simulation::complete_round(int t) {
@@ -259,7 +263,10 @@ void Simulation::restore_tested(int round, std::span<const double> accuracy_of_s
 
 std::vector<SumState> Simulation::total_sums() {
   server_.all_reduce(sums_, comm_);
-  return server_.sums();
+  auto sums = server_.sums();
+  begin_sums();
+  restore_sums(sums);
+  return sums;
 }
 
 void Simulation::restore_open_round(int t, OpenRound mine) {

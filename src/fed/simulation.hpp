@@ -60,13 +60,13 @@ class Simulation {
   /// Asked between groups of clients: whether this rank should train no more of them.
   using StopRequest = std::function<bool()>;
   /// Collective: trains the clients of round t's cohort that have not trained yet. False: a rank
-  /// was asked to stop before its last group; the round stays open, and this simulation is good for
-  /// a checkpoint only.
+  /// was asked to stop before its last group: the round stays open, good for a checkpoint, and the
+  /// same call goes on with it.
   bool train_cohort(int t, const StopRequest& stop);
   /// Collective: aggregates and tests, after train_cohort().
   RoundRecord complete_round(int t);
-  /// Collective: after the last round, evaluate.cross and the new clients. False: as of
-  /// train_cohort(), and what it had measured is incomplete.
+  /// Collective: after the last round, evaluate.cross and the new clients. False: a rank was asked
+  /// to stop; what was measured is incomplete.
   bool conclude(const StopRequest& stop);
 
   // What a checkpoint keeps (fed/run_state.hpp)
@@ -89,7 +89,8 @@ class Simulation {
   void restore_tested(int round, std::span<const double> accuracy_of_shard);
   /// The round that is open; none between rounds.
   const std::optional<OpenRound>& open_round() const { return open_; }
-  /// Collective: the sums of the open round over all ranks, on every rank.
+  /// Collective: the sums of the open round over all ranks, on every rank. The root keeps them; the
+  /// other ranks' own begin anew, so that the round can go on.
   std::vector<SumState> total_sums();
   /// Opens round t where it stopped. `mine`: what the clients that this rank hosts brought.
   void restore_open_round(int t, OpenRound mine);
@@ -157,6 +158,7 @@ class Simulation {
   void test_after(std::vector<ClientRecord>& records);
   void account(Trip& trip) const;
   void begin_round(int t);
+  void begin_sums();
   ClientRecord dropped_record(int client) const;
   void attack(int t);
   void add_group(int t);

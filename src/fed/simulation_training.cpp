@@ -135,7 +135,7 @@ std::vector<MaskPtr> Simulation::masks(std::span<const int> clients) const {
 }
 
 void Simulation::train(int t) {
-  const pulse::Computing computing;
+  const pulse::Work work(pulse::Kind::training);
   trainer_.begin(Phase::train);
   algorithm_.client_step(*group_, trainer_, setup_.passes);
   group_->check_divergence();

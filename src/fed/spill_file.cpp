@@ -1,13 +1,8 @@
 #include "fed/spill_file.hpp"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <iterator>
-#include <system_error>
 
 namespace fedselect {
 
@@ -26,12 +21,7 @@ std::uint64_t capacity_for(std::uint64_t size) {
 }  // namespace
 
 void SpillFile::open() {
-  static std::atomic<int> made{0};
-  const fs::path folder = folder_.empty() ? fs::temp_directory_path() : folder_;
-  const fs::path path = folder / fmt::format("fedselect-{}-{}.spill", getpid(), made++);
-  file_.emplace(path, RawFile::Mode::create);
-  std::error_code ignored;
-  fs::remove(path, ignored);  // what is open lives on without its name
+  file_.emplace(RawFile::nameless(folder_.empty() ? fs::temp_directory_path() : folder_));
 }
 
 /// In the smallest gap that is large enough, else at the end.

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "base/pulse.hpp"
@@ -264,7 +265,7 @@ void Trainer::count_batch(const Split& split, std::span<const int> owners, int s
 void Trainer::gather_batch(int step, int batch, const PlacedSamples& samples,
                            ops::Grouped<const ops::Placement> placements) {
   ops_.begin_batch();
-  pulse::beat();
+  pulse::begin_batch(std::accumulate(batch_samples_.begin(), batch_samples_.end(), 0.0));
   const auto first = static_cast<std::size_t>(step) * static_cast<std::size_t>(batch);
   ops_.gather_batch(batch_group(), samples.source, order_.view().at(first), placements.at(first),
                     activations_.images(), activations_.labels());
@@ -358,7 +359,7 @@ void Trainer::move(ops::Values target, std::size_t slot, Scope scope) {
 void Trainer::do_aside() {
   const auto work = std::exchange(aside_, {});
   if (!work) return;
-  const pulse::Interlude interlude;
+  const pulse::Work files(pulse::Kind::none);
   work();
 }
 

@@ -12,7 +12,7 @@ namespace fedselect {
 template <class Look>
 void Trainer::look_through(const Split& split, std::span<const int> owners,
                            const PlacedSamples& placed, const Look& look) {
-  const pulse::Computing computing;
+  const pulse::Work work(pulse::Kind::testing);
   std::fill(joins_.begin(), joins_.end(), 1);
   std::size_t most = 0;
   for (int g = 0; g < clients_->size(); ++g) {

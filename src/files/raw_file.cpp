@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -53,6 +54,15 @@ RawFile::RawFile(fs::path path, Mode mode)
     : path_(std::move(path)),
       fd_(open(checked(path_, mode).c_str(), flags_of(mode) | O_CLOEXEC, 0666)) {
   if (fd_ < 0) fail(mode == Mode::create ? "create" : "open");
+}
+
+RawFile RawFile::nameless(const fs::path& folder) {
+  std::string name = (folder / "fedselect-XXXXXX").string();
+  const int fd = mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) fail_at(folder / "fedselect-...", "create");
+  RawFile file(name, fd);
+  if (unlink(name.c_str()) != 0) file.fail("remove the name of");
+  return file;
 }
 
 RawFile::~RawFile() {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace fedselect {
 
@@ -20,6 +21,9 @@ class RawFile {
     read,
   };
   RawFile(std::filesystem::path path, Mode mode);
+  /// A new file in a folder, to write and read, that nobody else can open: it has no name, and goes
+  /// with this object.
+  static RawFile nameless(const std::filesystem::path& folder);
   ~RawFile();
   RawFile(RawFile&& other) noexcept;
   RawFile& operator=(RawFile&& other) noexcept;
@@ -45,6 +49,7 @@ class RawFile {
   void close();
 
  private:
+  RawFile(std::filesystem::path path, int fd) : path_(std::move(path)), fd_(fd) {}
   [[noreturn]] void fail(const char* verb) const;
 
   std::filesystem::path path_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -49,6 +50,7 @@ AuditEntry parse_entry(const std::string& line) {
                    .masks = {},
                    .device = {},
                    .open = json.value("open", false),
+                   .from = whole_number(json.value("from", Json(0))),
                    .digest = json.value("digest", ""),
                    .file = json.value("file", ""),
                    .finished = {.result = json.value("result", ""),
@@ -130,32 +132,81 @@ class Devices {
 
 }  // namespace
 
+namespace {
+
+/// The rounds that a log tells of, each behind the one before it: a run that goes back, or on from
+/// a version of rounds that it gave up before, leaves one way and takes another.
+class Ways {
+ public:
+  std::int64_t rounds() const { return tip_ == kNone ? 0 : nodes_[tip_].depth; }
+  void add(const AuditEntry& round) {
+    nodes_.push_back({&round, tip_, rounds() + 1});
+    tip_ = nodes_.size() - 1;
+  }
+  void end_line() { tips_.push_back(tip_); }
+  /// To the first `rounds` of those that were in force after so many lines; 0: that are now. False:
+  /// there were fewer.
+  bool go_back(std::int64_t lines, std::int64_t rounds) {
+    if (lines < 0 || lines > static_cast<std::int64_t>(tips_.size())) return false;
+    if (lines > 0) tip_ = tips_[static_cast<std::size_t>(lines) - 1];
+    if (rounds < 0 || rounds > this->rounds()) return false;
+    while (this->rounds() > rounds) tip_ = nodes_[tip_].before;
+    return true;
+  }
+  std::vector<const AuditEntry*> in_force() const {
+    std::vector<const AuditEntry*> rounds;
+    for (std::size_t at = tip_; at != kNone; at = nodes_[at].before)
+      rounds.push_back(nodes_[at].entry);
+    std::reverse(rounds.begin(), rounds.end());
+    return rounds;
+  }
+
+ private:
+  static constexpr std::size_t kNone = ~std::size_t{0};
+  struct Node {
+    const AuditEntry* entry;
+    std::size_t before;
+    std::int64_t depth;
+  };
+  std::vector<Node> nodes_;
+  std::size_t tip_ = kNone;
+  std::vector<std::size_t> tips_;  ///< after each line
+};
+
+}  // namespace
+
 LoggedRounds rounds_of(std::span<const AuditEntry> entries, const fs::path& path) {
   LoggedRounds rounds;
-  Devices devices;
-  using Round = std::pair<std::string, std::int64_t>;          // config, number
+  Ways ways;
+  std::map<std::int64_t, Devices> devices;             // after so many lines, where that changed
+  using Round = std::pair<std::string, std::int64_t>;  // config, number
   std::map<Round, std::map<std::string, std::string>> models;  // by devices
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const AuditEntry& entry = entries[i];
-    const auto done = static_cast<std::int64_t>(rounds.in_force.size());
+    const auto line = static_cast<std::int64_t>(i) + 1;
     if (entry.what == "begin") {
-      devices.go_on(0, false, entry.device.value_or(""));
+      devices[line].go_on(0, false, entry.device.value_or(""));
     } else if (entry.what == "resume") {
-      if (entry.rounds < 0 || entry.rounds > done) refuse(path, i + 1, "goes on after no round");
-      rounds.in_force.resize(static_cast<std::size_t>(entry.rounds));
-      devices.go_on(entry.rounds, entry.open, entry.device.value_or(""));
+      if (!ways.go_back(entry.from, entry.rounds)) refuse(path, i + 1, "goes on after no round");
+      auto before = devices.upper_bound(entry.from > 0 ? entry.from : line);
+      Devices now = before == devices.begin() ? Devices() : std::prev(before)->second;
+      now.go_on(entry.rounds, entry.open, entry.device.value_or(""));
+      devices[line] = std::move(now);
     } else if (entry.what == "round") {
-      if (entry.rounds != done + 1) refuse(path, i + 1, "is not the next round");
-      rounds.in_force.push_back(&entry);
+      if (entry.rounds != ways.rounds() + 1) refuse(path, i + 1, "is not the next round");
+      ways.add(entry);
       auto& known = models[{entry.config, entry.rounds}];
-      const auto [alike, is_new] = known.try_emplace(devices.text(), entry.model);
+      const std::string on = devices.empty() ? "" : std::prev(devices.end())->second.text();
+      const auto [alike, is_new] = known.try_emplace(on, entry.model);
       if (!is_new && alike->second != entry.model)
         refuse(path, i + 1, "is a round that came out differently before");
       if (std::any_of(known.begin(), known.end(),
                       [&](const auto& other) { return other.second != entry.model; }))
         rounds.differing.insert(entry.rounds);
     }
+    ways.end_line();
   }
+  rounds.in_force = ways.in_force();
   return rounds;
 }
 
@@ -184,7 +235,10 @@ AuditLog::AuditLog(const fs::path& path, const std::string& config, const std::s
   const std::uint64_t size = file_->size();
   if (size > whole) file_->cut(whole);
   add("resume", resume.rounds,
-      {{"open", resume.open}, {"cut_bytes", size - whole}, {"device", device}});
+      {{"open", resume.open},
+       {"from", resume.position.entries},
+       {"cut_bytes", size - whole},
+       {"device", device}});
 }
 
 void AuditLog::add(const char* what, int rounds, const Json& facts) {

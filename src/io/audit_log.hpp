@@ -48,9 +48,10 @@ struct AuditEntry {
   /// begin and resume: what the rounds to come are computed on; none in logs of programs that
   /// logged neither devices nor checkpoints.
   std::optional<std::string> device;
-  bool open = false;   ///< resume: in the middle of a round
-  std::string digest;  ///< checkpoint: digest_of_file() of it
-  std::string file;    ///< keep: what was kept, within the run's folder
+  bool open = false;      ///< resume: in the middle of a round
+  std::int64_t from = 0;  ///< resume: lines that stood there when its checkpoint was written
+  std::string digest;     ///< checkpoint: digest_of_file() of it
+  std::string file;       ///< keep: what was kept, within the run's folder
   FinishedFiles finished;
 };
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,11 +22,12 @@ namespace fedselect::checkpoint {
 
 inline constexpr std::string_view kFormat = "fedselect-checkpoint";
 inline constexpr std::int64_t kVersion = 1;
-/// Of an open round, rows of floats; their clients stand beside them, in "..._client".
+/// Of an open round, rows of floats; their clients stand beside them, in "..._client", and a
+/// fingerprint of each row and its client in "..._hash".
 inline constexpr const char* kMessages = "/open_round/messages";
 inline std::string upload_name(std::size_t i) { return fmt::format("/open_round/upload{}", i); }
 
-/// What clients of a federation of so many have done of the open round.
+/// What clients of a federation of so many have done of the open round, each once.
 std::vector<ClientRecord> read_records(const hdf5::Reader& file, std::size_t clients);
 
 /// In place of a row's number: none.
@@ -46,6 +48,19 @@ inline std::uint64_t hash_of(int client, double tested, const ClientState& state
     hash.add(std::span(vector));
   }
   hash.add(state.scalars);
+  return hash.value();
+}
+
+inline std::uint64_t hash_of(int client, std::span<const float> row) {
+  Hash hash;
+  hash.add_value(static_cast<std::int64_t>(client));
+  hash.add(row);
+  return hash.value();
+}
+
+inline std::uint64_t hash_of(const ClientRecord& record) {
+  Hash hash;
+  hash.add_bytes(std::as_bytes(std::span(&record, 1)));
   return hash.value();
 }
 

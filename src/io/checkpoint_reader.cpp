@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -203,6 +204,13 @@ std::vector<SumState> read_sums(const hdf5::Reader& file, const std::vector<SumS
   return sums;
 }
 
+void require_once(const hdf5::Reader& file, const std::string& name,
+                  std::vector<std::int32_t> clients) {
+  std::sort(clients.begin(), clients.end());
+  if (std::adjacent_find(clients.begin(), clients.end()) != clients.end())
+    file.refuse(name, "names a client twice");
+}
+
 /// What the clients that this rank hosts brought.
 OpenRound read_open_round(const hdf5::Reader& file, Simulation& simulation) {
   const auto shard = simulation.shard();
@@ -215,13 +223,26 @@ OpenRound read_open_round(const hdf5::Reader& file, Simulation& simulation) {
   const auto read = [&](const std::string& name, Messages& messages) {
     const auto senders = file.read<std::int32_t>(name + "_client");
     require_shape(file, name, {senders.size(), messages.size()});
-    for (std::size_t i = 0; i < senders.size(); ++i)
-      if (is_mine(senders[i])) messages.add(senders[i], file.read_rows<float>(name, i, 1));
+    const auto hashes = read_exactly<std::uint64_t>(file, name + "_hash", senders.size());
+    require_once(file, name + "_client", senders);
+    for (std::size_t i = 0; i < senders.size(); ++i) {
+      if (!is_mine(senders[i])) continue;
+      const auto row = file.read_rows<float>(name, i, 1);
+      if (checkpoint::hash_of(senders[i], row) != hashes[i])
+        file.refuse(name, fmt::format("is damaged where client {} stands", senders[i]));
+      messages.add(senders[i], row);
+    }
   };
   if (mine.messages.size() > 0) read(checkpoint::kMessages, mine.messages);
   mine.uploads = simulation.server().new_uploads();
-  for (std::size_t i = 0; i < mine.uploads.size(); ++i)
-    read(checkpoint::upload_name(i), mine.uploads[i]);
+  for (std::size_t i = 0; i < mine.uploads.size(); ++i) {
+    const std::string name = checkpoint::upload_name(i);
+    read(name, mine.uploads[i]);
+    for (std::size_t k = 0; k < mine.uploads[i].count(); ++k)
+      for (const float value : mine.uploads[i][k])
+        if (std::abs(value) >= ops::FixedPoint::kMagnitudeLimit)
+          file.refuse(name, "holds a value that no client sends");
+  }
   return mine;
 }
 
@@ -234,9 +255,17 @@ std::vector<ClientRecord> checkpoint::read_records(const hdf5::Reader& file, std
   const auto bytes = file.read<std::uint8_t>(kName);
   std::vector<ClientRecord> records(rows);
   if (rows > 0) std::memcpy(static_cast<void*>(records.data()), bytes.data(), bytes.size());
-  for (const ClientRecord& record : records)
-    if (record.client < 0 || static_cast<std::size_t>(record.client) >= clients)
+  const auto hashes = read_exactly<std::uint64_t>(file, "/open_round/records_hash", records.size());
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const int client = records[i].client;
+    if (hash_of(records[i]) != hashes[i])
+      file.refuse(kName, fmt::format("is damaged in row {}", i));
+    if (client < 0 || static_cast<std::size_t>(client) >= clients)
       file.refuse(kName, "tells of a client that is not in the federation");
+    ids.push_back(client);
+  }
+  require_once(file, kName, std::move(ids));
   return records;
 }
 

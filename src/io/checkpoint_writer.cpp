@@ -154,17 +154,22 @@ class OpenRows {
       : round_(round),
         records_(file.declare<std::uint8_t>("/open_round/records",
                                             static_cast<std::int64_t>(round.records.size()),
-                                            sizeof(ClientRecord))) {
+                                            sizeof(ClientRecord))),
+        records_hash_(file.declare<std::uint64_t>(
+            "/open_round/records_hash", static_cast<std::int64_t>(round.records.size()))) {
     if (round.messages.size() > 0) declare(file, checkpoint::kMessages, round.messages);
     for (std::size_t i = 0; i < round.uploads.size(); ++i)
       declare(file, checkpoint::upload_name(i), round.uploads[i]);
   }
   void write() {
     records_.append(round_.records);
-    for (const auto& [messages, clients, values] : messages_)
+    for (const ClientRecord& record : round_.records)
+      records_hash_.append_value(checkpoint::hash_of(record));
+    for (const auto& [messages, clients, values, hashes] : messages_)
       for (std::size_t i = 0; i < messages->count(); ++i) {
         clients->append_value(static_cast<std::int32_t>(messages->client(i)));
         values->append((*messages)[i]);
+        hashes->append_value(checkpoint::hash_of(messages->client(i), (*messages)[i]));
       }
   }
 
@@ -173,14 +178,17 @@ class OpenRows {
     const Messages* messages;
     SharedFile::Rows* clients;
     SharedFile::Rows* values;
+    SharedFile::Rows* hashes;
   };
   void declare(SharedFile& file, const std::string& name, const Messages& messages) {
     const auto count = static_cast<std::int64_t>(messages.count());
     messages_.push_back({&messages, &file.declare<std::int32_t>(name + "_client", count),
-                         &file.declare<float>(name, count, messages.size())});
+                         &file.declare<float>(name, count, messages.size()),
+                         &file.declare<std::uint64_t>(name + "_hash", count)});
   }
   const OpenRound& round_;
   SharedFile::Rows& records_;
+  SharedFile::Rows& records_hash_;
   std::vector<Rows> messages_;
 };
 

@@ -97,8 +97,12 @@ std::vector<ConfigChange> compare_configs(std::string_view before, std::string_v
 
 void require_resumable(std::string_view before, std::string_view after, int rounds,
                        const std::vector<std::string>& allowed, const std::string& origin) {
+  const Values old = values_of(before);
   const Values now = values_of(after);
   std::vector<std::string> problems;
+  for (const std::string& key : allowed)
+    if (!old.contains(key) && !now.contains(key))
+      problems.push_back(fmt::format("--allow-change {}: no such key", key));
   for (const ConfigChange& change : compare_configs(before, after)) {
     const auto differs = fmt::format("{} was {}, is {}", change.key,
                                      change.before.empty() ? "absent" : change.before,
@@ -111,7 +115,7 @@ void require_resumable(std::string_view before, std::string_view after, int roun
           fmt::format("{}: say --allow-change {} if that is meant", differs, change.key));
   }
   if (problems.empty()) return;
-  throw InputError(fmt::format("{}: the config is not that of the run to resume:\n  {}", origin,
+  throw InputError(fmt::format("{}: can't go on with this config:\n  {}", origin,
                                fmt::join(problems, "\n  ")));
 }
 

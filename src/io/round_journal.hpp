@@ -53,6 +53,8 @@ class RoundJournal {
 
   /// How many rounds it holds.
   std::size_t rounds() const { return rounds_; }
+  /// Whether rounds stand behind the position. Throws SystemError.
+  bool has_rest() const { return file_->size() > bytes_; }
   /// Cuts off what stands behind the position. Throws SystemError, as all members do.
   void drop_rest() { file_->cut(bytes_); }
   /// `round`: as gather_round() leaves it on the root; `seconds`: its wall time.

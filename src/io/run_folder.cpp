@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string_view>
 #include <system_error>
 
@@ -18,9 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A file system that doesn't answer must not look like a folder without the file.
 bool holds(const fs::path& folder, const char* name) {
   std::error_code error;
-  return fs::exists(folder / name, error);
+  const bool is_there = fs::exists(folder / name, error);
+  if (error)
+    throw SystemError(fmt::format("{}: cannot look whether it is there ({})",
+                                  (folder / name).string(), error.message()));
+  return is_there;
 }
 
 /// Whether nothing is there but perhaps a lock.
@@ -131,26 +137,38 @@ std::string version_name(int rounds) { return fmt::format("{}/round-{}.h5", kVer
 
 namespace {
 
-/// A second name for a file: a link, or a copy where links can't be made. Takes the place of an old
-/// file at once.
-void name_again(const fs::path& from, const fs::path& to) {
+/// A file in the place `to`, which `make` makes beside it.
+void put(const fs::path& to, const std::function<void(const fs::path&, std::error_code&)>& make) {
   std::error_code error;
   fs::path partial = to;
   partial += ".partial";
   fs::remove(partial, error);
-  fs::create_hard_link(from, partial, error);
-  if (error && fs::copy_file(from, partial, error)) RawFile(partial, RawFile::Mode::read).sync();
+  make(partial, error);
   if (error)
     throw SystemError(fmt::format("{}: cannot make it ({}): is the disk full, or gone?",
                                   partial.string(), error.message()));
   rename_file(partial, to);
 }
 
+void copy_whole(const fs::path& from, const fs::path& to, std::error_code& error) {
+  if (fs::copy_file(from, to, error)) RawFile(to, RawFile::Mode::read).sync();
+}
+
+/// A second name for a file that nobody changes any more: a link, or a copy where links can't be
+/// made. Takes the place of an old file at once.
+void name_again(const fs::path& from, const fs::path& to) {
+  put(to, [&](const fs::path& partial, std::error_code& error) {
+    fs::create_hard_link(from, partial, error);
+    if (error) copy_whole(from, partial, error);
+  });
+}
+
 }  // namespace
 
 std::string keep_version(const fs::path& folder, int rounds) {
   std::error_code error;
-  fs::create_directories(folder / kVersions, error);
+  const bool is_new = fs::create_directories(folder / kVersions, error);
+  if (is_new) sync_folder(folder);
   if (error)
     throw SystemError(fmt::format("{}: cannot make this folder ({}): is the disk full, or gone?",
                                   (folder / kVersions).string(), error.message()));
@@ -172,21 +190,48 @@ fs::path find_version(const fs::path& folder, int rounds) {
 
 namespace {
 
-/// Free: results of earlier ways back to this round stay.
-fs::path name_for_result(const fs::path& folder, int rounds) {
-  std::string name = fmt::format("result-before-{}.h5", rounds);
+/// "versions/WHAT-before-20.h5", with a number behind it where there is one already: those of
+/// earlier ways back to this round stay.
+fs::path name_before(const fs::path& folder, const char* what, int rounds, const char* ending) {
+  std::string name = fmt::format("{}-before-{}{}", what, rounds, ending);
   for (int again = 2; holds(folder / kVersions, name.c_str()); ++again)
-    name = fmt::format("result-before-{}-{}.h5", rounds, again);
+    name = fmt::format("{}-before-{}-{}{}", what, rounds, again, ending);
   return folder / kVersions / name;
 }
 
 }  // namespace
 
+std::vector<fs::path> find_journals(const fs::path& folder) {
+  std::vector<fs::path> journals;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder / kVersions, error))
+    if (const std::string name = entry.path().filename().string();
+        name.starts_with("journal-before-") && name.ends_with(".bin"))
+      journals.push_back(entry.path());
+  std::sort(journals.begin(), journals.end());
+  journals.insert(journals.begin(), folder / kJournal);
+  return journals;
+}
+
+void keep_journal(const fs::path& folder, int rounds) {
+  put(name_before(folder, "journal", rounds, ".bin"),
+      [&](const fs::path& partial, std::error_code& error) {
+        copy_whole(folder / kJournal, partial, error);
+      });
+}
+
+void take_journal(const fs::path& folder, const fs::path& journal) {
+  put(folder / kJournal, [&](const fs::path& partial, std::error_code& error) {
+    copy_whole(journal, partial, error);
+  });
+}
+
 void roll_back(const fs::path& folder, int rounds) {
   const fs::path version = find_version(folder, rounds);
   name_again(version, folder / kCheckpoint);
   remove_file(folder / kPreviousCheckpoint);
-  if (holds(folder, kResult)) rename_file(folder / kResult, name_for_result(folder, rounds));
+  if (holds(folder, kResult))
+    rename_file(folder / kResult, name_before(folder, "result", rounds, ".h5"));
 }
 
 fs::path find_config(const fs::path& folder) {

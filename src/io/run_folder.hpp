@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 /// The folder of a run: what stands in it, and how far the run got.
 namespace fedselect::run_folder {
@@ -60,6 +61,14 @@ std::string version_name(int rounds);
 std::string keep_version(const std::filesystem::path& folder, int rounds);
 /// Where the version of so many rounds is kept. Throws InputError if it is not.
 std::filesystem::path find_version(const std::filesystem::path& folder, int rounds);
+/// journal.bin, which may not be there, and those that were kept.
+std::vector<std::filesystem::path> find_journals(const std::filesystem::path& folder);
+/// Before the run goes back to so many rounds: a copy of journal.bin becomes
+/// versions/journal-before-ROUNDS.bin, or with a number behind it, for the versions of later
+/// rounds. Throws SystemError.
+void keep_journal(const std::filesystem::path& folder, int rounds);
+/// A copy of a kept journal takes the place of journal.bin. Throws SystemError.
+void take_journal(const std::filesystem::path& folder, const std::filesystem::path& journal);
 /// Makes a kept version the newest checkpoint. What came after it is no longer there, but for
 /// result.h5, which becomes versions/result-before-ROUNDS.h5, or ...-ROUNDS-2.h5 and so on where
 /// there is one already. Throws InputError if the version was not kept, or SystemError.

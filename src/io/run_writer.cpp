@@ -34,15 +34,23 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// journal.bin, to go on with after a checkpoint.
-void open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
-                  const fs::path& checkpoint, const CheckpointHeader& header,
-                  const JournalBounds& bounds) {
-  journal.emplace(folder / kJournal, header.journal, bounds);
-  require(journal->rounds() == static_cast<std::size_t>(header.rounds),
-          fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume from "
-                      "the run's other checkpoint, or start the run again elsewhere",
-                      checkpoint.string(), header.rounds, kJournal, journal->rounds()));
+/// The journal with the rounds before a checkpoint, to go on with; its path.
+fs::path open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
+                      const fs::path& checkpoint, const CheckpointHeader& header,
+                      const JournalBounds& bounds) {
+  std::string damage;
+  for (const fs::path& path : find_journals(folder)) try {
+      journal.emplace(path, header.journal, bounds);
+      require(journal->rounds() == static_cast<std::size_t>(header.rounds),
+              fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume "
+                          "from the run's other checkpoint, or start the run again elsewhere",
+                          checkpoint.string(), header.rounds,
+                          path.lexically_relative(folder).string(), journal->rounds()));
+      return path;
+    } catch (const InputError& error) {
+      if (damage.empty()) damage = error.what();  // of journal.bin
+    }
+  throw InputError(damage);
 }
 
 }  // namespace
@@ -144,22 +152,35 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& acc
   if (auto damage = find_damage(comm_,
                                 [&] {
                                   if (comm_.is_root())
-                                    open_journal(journal_, folder_, checkpoint, header, bounds());
+                                    taken_up_.journal = open_journal(journal_, folder_, checkpoint,
+                                                                     header, bounds());
                                 });
       !damage.empty())
     return damage;
   agree(comm_, [&] { accept(header); });
   rounds_done_ = header.rounds;
-  restored_ = {header.audit, header.rounds, header.round_is_open};
+  taken_up_.checkpoint = checkpoint;
+  taken_up_.header = header;
   return find_damage(comm_, [&] { stored->restore(simulation_); });
 }
 
 void RunWriter::take_up_folder() {
+  const CheckpointHeader& header = taken_up_.header;
+  const bool has_journal = taken_up_.journal == folder_ / kJournal;
   if (from_round_) {
-    require_logged(folder_, restored_.position);
+    require_logged(folder_, header.audit);
+    if (!has_journal || journal_->has_rest()) keep_journal(folder_, *from_round_);
     roll_back(folder_, *from_round_);  // before the log says so: it can go on from here
+  } else if (taken_up_.checkpoint != folder_ / kCheckpoint) {
+    // The other one is damaged, or not there: it must not become the previous one.
+    rename_file(taken_up_.checkpoint, folder_ / kCheckpoint);
   }
-  audit_.emplace(folder_ / kAudit, description_.config, description_.device, restored_);
+  if (!has_journal) {
+    take_journal(folder_, taken_up_.journal);
+    journal_.emplace(folder_ / kJournal, header.journal, bounds());
+  }
+  audit_.emplace(folder_ / kAudit, description_.config, description_.device,
+                 AuditResume{header.audit, header.rounds, header.round_is_open});
   note_device();
   journal_->drop_rest();
   std::string metrics = kMetricsHeader;
@@ -301,30 +322,34 @@ void RunWriter::write_parts(ResultFile& file, const Dataset& data,
   file.write_hosts(simulation_.rank_of_client());
 }
 
-/// One row at a time, in client order: its client's rank sends it, the root writes it. If the root
-/// cannot write, it still takes what the others send, so that none of them waits for ever.
+/// One row at a time, in client order: its client's rank sends it, the root writes it. A rank that
+/// fails still sends and takes what the others wait for, so that none of them waits for ever; then
+/// it throws.
 void RunWriter::collect_rows(ResultFile* file, const std::function<void(ResultFile&)>& begin,
                              const RowOfClient& own) const {
   const auto& rank_of = simulation_.rank_of_client();
   std::exception_ptr failure;
-  const auto guarded = [&](const auto& write) {
+  const auto guarded = [&](const auto& work) {
     if (failure) return;
     try {
-      write();
+      work();
     } catch (...) {
       failure = std::current_exception();
     }
   };
   if (file != nullptr) guarded([&] { begin(*file); });
   for (std::size_t k = 0; k < rank_of.size(); ++k) {
-    const int client = static_cast<int>(k);
-    const bool is_mine = rank_of[k] == comm_.rank();
-    if (file == nullptr) {
-      if (is_mine) comm_.send(own(client), 0);
-    } else {
-      const auto row = is_mine ? own(client) : comm_.receive(rank_of[k]);
+    std::vector<std::byte> row;
+    if (rank_of[k] == comm_.rank())
+      guarded([&] { row = own(static_cast<int>(k)); });
+    else if (file != nullptr)
+      row = comm_.receive(rank_of[k]);
+    else
+      continue;
+    if (file != nullptr)
       guarded([&] { file->add_row(row); });
-    }
+    else
+      comm_.send(row, 0);
   }
   if (failure) std::rethrow_exception(failure);
 }

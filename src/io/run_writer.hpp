@@ -22,7 +22,7 @@
 namespace fedselect {
 
 /// The header of a checkpoint in, or of, this folder of a run. Throws InputError if the file is
-/// none, or if journal.bin does not hold the rounds before it.
+/// none, or if no journal there holds the rounds before it.
 CheckpointHeader read_header(const std::filesystem::path& folder,
                              const std::filesystem::path& checkpoint, const JournalBounds& bounds);
 
@@ -98,9 +98,14 @@ class RunWriter {
   Simulation& simulation_;
   int rounds_done_ = 0;
   std::optional<RoundJournal> journal_;  ///< on the root
-  AuditResume restored_;                 ///< the checkpoint that was taken up
-  std::optional<AuditLog> audit_;        ///< on the root
-  std::optional<RawFile> metrics_;       ///< on the root
+  struct TakenUp {
+    std::filesystem::path checkpoint;
+    CheckpointHeader header;
+    std::filesystem::path journal;  ///< on the root
+  };
+  TakenUp taken_up_;
+  std::optional<AuditLog> audit_;   ///< on the root
+  std::optional<RawFile> metrics_;  ///< on the root
   std::optional<int> from_round_;
   std::string note_;
   double seconds_before_ = 0;  ///< of the rounds before this program took the run up

@@ -117,32 +117,71 @@ TEST(Watchdog, WorkMayWaitForOthersButNotStandStill) {
   EXPECT_NE(ear.wait().find("stands still for 0."), std::string::npos);
 }
 
-/// So many batches, a millisecond each.
-void compute(int batches) {
+/// So many batches of so many samples, a millisecond each.
+void compute(int batches, double samples = 1) {
   for (int i = 0; i < batches; ++i) {
-    pulse::beat();
+    pulse::begin_batch(samples);
     std::this_thread::sleep_for(1ms);
   }
 }
 
+const WatchLimits kStrict{.silence = Seconds(0), .stall = Seconds(1000), .batch = Seconds(0.2)};
+
 TEST(Watchdog, ArithmeticThatKeptAPaceMayNotPauseLong) {
+  pulse::forget_pace();
   Ear ear;
-  const Watchdog watchdog({.silence = Seconds(0), .stall = Seconds(1000), .batch = Seconds(0.1)},
-                          nullptr, ear.alarm());
+  const Watchdog watchdog(kStrict, nullptr, ear.alarm());
   {
-    const pulse::Computing computing;
+    const pulse::Work work(pulse::Kind::training);
     compute(3);  // no pace yet
     std::this_thread::sleep_for(300ms);
     EXPECT_EQ(ear.count, 0);
   }
   std::this_thread::sleep_for(300ms);  // no arithmetic
   EXPECT_EQ(ear.count, 0);
-  const pulse::Computing computing;
+  const pulse::Work work(pulse::Kind::training);
   compute(20);
   // Ten times the pause above is the limit by now.
   std::this_thread::sleep_for(1s);
   EXPECT_EQ(ear.count, 0);
   EXPECT_NE(ear.wait().find("stands still for "), std::string::npos);
+}
+
+TEST(Watchdog, TheBatchesOfATestSayNothingOfTrainingSteps) {
+  pulse::forget_pace();
+  Ear ear;
+  const Watchdog watchdog(kStrict, nullptr, ear.alarm());
+  {
+    const pulse::Work work(pulse::Kind::testing);
+    compute(30);
+  }
+  const pulse::Work work(pulse::Kind::training);
+  pulse::begin_batch(1);
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(ear.count, 0);
+}
+
+TEST(Watchdog, ALargerBatchMayTakeLonger) {
+  pulse::forget_pace();
+  Ear ear;
+  const Watchdog watchdog(kStrict, nullptr, ear.alarm());
+  const pulse::Work work(pulse::Kind::testing);
+  compute(30);
+  pulse::begin_batch(1000);  // a second, by the pace so far
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(ear.count, 0);
+}
+
+TEST(Watchdog, APauseOfAStoppedProcessIsNoPace) {
+  pulse::forget_pace();
+  const pulse::Work work(pulse::Kind::training);
+  compute(30);
+  std::this_thread::sleep_for(500ms);
+  pulse::forget_pace();
+  EXPECT_FALSE(pulse::longest_batch());
+  compute(30);
+  ASSERT_TRUE(pulse::longest_batch());
+  EXPECT_LT(*pulse::longest_batch(), 500ms * 1000);  // a thousand samples were the most above
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ and read by the built program as in test_formats.py. ctest sets FEDSELECT_PROGRA
 import json
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import h5py
@@ -239,7 +240,15 @@ def test_images_malformed(folder):
     for content in (b"", b"GIF89a", good_png[:8], good_png[:40], good_png[:-30], huge, flipped):
         png.write_bytes(content)
         assert f"{png} can't be read as an image" in folder.refusal()
+    # A few bytes that promise many pixels get no room for them.
+    header = b"IHDR" + struct.pack(">II", 8000, 8000) + good_png[24:29]
+    png.write_bytes(good_png[:12] + header + struct.pack(">I", zlib.crc32(header)) + good_png[33:])
+    assert "it has too few bytes for so many pixels" in folder.refusal()
     png.write_bytes(good_png)
+    size = good_jpg.index(b"\xff\xc0") + 5
+    jpg.write_bytes(good_jpg[:size] + struct.pack(">HH", 8000, 8000) + good_jpg[size + 4:])
+    assert "it has too few bytes for so many pixels" in folder.refusal()
+    jpg.write_bytes(good_jpg)
     for content in (good_jpg[:2], good_jpg[:100], good_jpg[:-20]):
         jpg.write_bytes(content)
         assert f"{jpg} can't be read as an image" in folder.refusal()

@@ -47,6 +47,20 @@ TEST(DrawCohort, IsADifferentSortedSetEveryRoundUnlessFixed) {
   for (const int count : times) EXPECT_NEAR(count, 50, 25);
 }
 
+/// One that is away leaves the cohort that was drawn from everybody, and nobody takes its place.
+TEST(DrawCohort, AFixedOneStaysWhileOthersAreAway) {
+  const FederationConfig config{0.34, Sampling::fixed};
+  const auto whole = draw_cohort(config, 9, 12, 0);
+  ASSERT_EQ(whole.size(), 4U);
+  for (int client = 0; client < 12; ++client) {
+    const Absences away{{{.client = client, .first = 1, .end = 2}}};
+    auto expected = whole;
+    EXPECT_EQ(draw_cohort(config, 9, 12, 0, away), expected);
+    std::erase(expected, client);
+    EXPECT_EQ(draw_cohort(config, 9, 12, 1, away), expected) << client;
+  }
+}
+
 TEST(DrawCohort, NewClientsNeverTakePart) {
   const FederationConfig config{.participation = 0.5, .new_clients = 4};
   std::set<int> seen;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "mpi_main.hpp"
 
@@ -32,6 +33,11 @@ TEST(RobustMerge, TheTrimmedMeanCutsBothEnds) {
   EXPECT_EQ(merged(Merge::trimmed_mean, 0.49, {7, -1, 100}), 7);
   EXPECT_EQ(merged(Merge::trimmed_mean, 0.25, {8, 7, 6, 5, 4, 3, 2, 1}), 4.5F);
   EXPECT_EQ(merged(Merge::trimmed_mean, 0, {1, 2, 6}), 3);
+  // 0.29 * 100 is less than 29 in binary. 0, ..., 99 but for a million at the end of the middle 42.
+  std::vector<float> hundred(100);
+  std::iota(hundred.begin(), hundred.end(), 0.0F);
+  for (std::size_t i = 71; i < 100; ++i) hundred[i] = 1e6F;
+  EXPECT_EQ(merged(Merge::trimmed_mean, 0.29, hundred), 49.5F);
 }
 
 /// Clients 0 ... 6 with three indices: everyone shares 10 k at the first, the even ones k at the

@@ -55,7 +55,7 @@ TEST(ConfigChanges, SafeOnesNeedTheUsersWord) {
   EXPECT_EQ(refusal(kBefore, 5), "");
   const auto more = changed("rounds = 10", "rounds = 20");
   EXPECT_EQ(refusal(more, 5),
-            "runs/a: the config is not that of the run to resume:\n  rounds was 10, is 20: say "
+            "runs/a: can't go on with this config:\n  rounds was 10, is 20: say "
             "--allow-change rounds if that is meant");
   EXPECT_EQ(refusal(more, 5, {"rounds"}), "");
   EXPECT_EQ(refusal(changed("every = 1", "every = 2"), 5, {"evaluate.every"}), "");

@@ -134,6 +134,24 @@ TEST(RunWriter, WritesEveryClientsModel) {
   EXPECT_GT(own, 0U) << "the case is empty: nothing personal differs";
 }
 
+/// States make room for each other while the masks are collected.
+TEST(RunWriter, FailsOnAllRanksIfTheScratchOfOneIsFull) {
+  const SharedFolder folder;
+  Federation federation(make_fedselect(), {}, {.memory = 0});
+  RunWriter writer(folder.path() / "run", federation.describe(), federation.network, world(),
+                   *federation.simulation);
+  for (int t = 0; t < kRounds; ++t)
+    writer.add(gather_round(world(), federation.simulation->round(t)), 0.5);
+  auto& store = federation.simulation->store();
+  for (const int client : federation.simulation->shard()) store.state(client).scalars = {};
+  {
+    std::optional<FullDisk> full;
+    if (world().rank() == world().size() - 1) full.emplace(0);
+    EXPECT_THROW(writer.finish(federation.data, federation.partition), SystemError);
+  }
+  EXPECT_FALSE(fs::exists(folder.path() / "run/result.h5"));
+}
+
 TEST(RunWriter, KeepsWhatTheRoundsMeasured) {
   const SharedFolder folder;
   Federation federation;

@@ -49,11 +49,11 @@ EXTRA = {"fedselect": "growth_every = 1\ngrowth_first = 0\n"}
 NEEDS_NORM = ("fedbn",)
 
 
-def write_config(folder, methods=None):
+def write_config(folder, methods=None, more=""):
     """The experiment with these methods, all that mlp allows unless named; with one that needs norm layers on a network that
-    has some."""
+    has some. `more`: sections, keys of [checkpoint] first."""
     model = 'name = "resnet8"' if set(methods or ()) & set(NEEDS_NORM) else MODEL
-    text = CONFIG.format(data=make_idx(folder / "data"), model=model)
+    text = CONFIG.format(data=make_idx(folder / "data"), model=model) + more
     for name in methods or (n for n in method_names() if n not in NEEDS_NORM):
         text += f'\n[[method]]\nname = "{name}"\n{EXTRA.get(name, "")}'
         if "weighting" in ask("methods", name):

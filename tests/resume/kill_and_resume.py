@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """kill_and_resume.py [--kills N] [--seed S] [--methods NAME...]: runs an experiment of all methods, kills the whole job with SIGKILL at random
 instants, goes on with a random number of ranks each time, and compares all files with those of an unbroken run; again
-and again until N kills are done. By turns with a second experiment, of the methods that need norm layers. Exits with 1
-at the first difference. Needs FEDSELECT_PROGRAM, the built program.
+and again until N kills are done. By turns with a second experiment, of the methods that need norm layers, and a third, of a robust merge
+with clients that fail. Checkpoints are written between clients too, as often as 3 % of the time allow; half of the jobs keep no client's state in memory;
+`fedselect verify` has to agree at the end. Exits with 1 at the first difference. Needs FEDSELECT_PROGRAM, the built program.
 """
 
 import argparse
@@ -16,10 +17,22 @@ from pathlib import Path
 
 import experiment
 from job import kill_all, start
-from program import run
+from program import ask, run
 
 MOST_RANKS = 4
 LIMIT_SECONDS = 600
+OFTEN = "every_minutes = 1e-9\n"
+FAULTS = """
+[server]
+merge = "median"
+
+[faults]
+dropout = 0.2
+byzantine = 0.2
+attack = "scaled"
+attack_scale = 3
+"""
+WITH_FAULTS = ("fedselect", "fedavg")  # a robust merge needs each client's values
 WITH_NORM = ("fedselect", "lotteryfl")  # beside those that need norm layers: running statistics are theirs too
 
 
@@ -48,7 +61,8 @@ class Trial:
 
     def arguments(self):
         began = (self.home / "experiment.toml").exists()
-        return ["run", "--resume", self.home] if began else self.begin
+        memory = ["--client-memory", "0"] if self.draw.random() < 0.5 else []
+        return [*(["run", "--resume", self.home] if began else self.begin), *memory]
 
     def run(self, longest, most_kills):
         while True:
@@ -61,9 +75,9 @@ class Trial:
 class Experiment:
     """A config, and its unbroken run."""
 
-    def __init__(self, folder, methods):
+    def __init__(self, folder, methods, more=""):
         folder.mkdir()
-        self.config = experiment.write_config(folder, methods)
+        self.config = experiment.write_config(folder, methods, OFTEN + more)
         begin = time.monotonic()
         run("run", self.config, "--out", folder, "--quiet", ranks=2, seconds=LIMIT_SECONDS)
         self.seconds = time.monotonic() - begin
@@ -73,8 +87,8 @@ class Experiment:
 def kill_and_resume(folder, kills, seed, methods=None, say=print):
     """The number of kills, when everything was equal; else exits."""
     draw = random.Random(seed)
-    sets = [methods] if methods else [None, [*experiment.NEEDS_NORM, *WITH_NORM]]
-    experiments = [Experiment(folder / f"unbroken{i}", names) for i, names in enumerate(sets)]
+    sets = [(methods, "")] if methods else [(None, ""), ([*experiment.NEEDS_NORM, *WITH_NORM], ""), (WITH_FAULTS, FAULTS)]
+    experiments = [Experiment(folder / f"unbroken{i}", *parts) for i, parts in enumerate(sets)]
     done = trials = 0
     while done < kills:
         unbroken = experiments[trials % len(experiments)]
@@ -83,6 +97,8 @@ def kill_and_resume(folder, kills, seed, methods=None, say=print):
         trial.run(longest=unbroken.seconds, most_kills=kills - done)
         done += trial.kills
         trials += 1
+        for result in trial.home.rglob("result.h5"):
+            ask("verify", result.parent)
         if problems := experiment.differences(unbroken.home, trial.home):
             sys.exit(f"after {trial.kills} kills {place} differs:\n" + "\n".join(problems))
         shutil.rmtree(place)

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
 from job import kill_all, ranks_of, start, wait_until  # noqa: E402
-from program import run  # noqa: E402
+from program import ask, run  # noqa: E402
 
 class Refuse:
     """A run that was stopped after its first rounds, to be resumed in a way that can't be."""
@@ -184,10 +184,20 @@ def test_refuse_what_is_damaged_but_go_back_if_there_is_an_older_one(refuse):
     older.write_bytes(b"no checkpoint")
     assert f"{older}: " in refuse.refused(*more)
     older.write_bytes(kept)
-    done = refuse.resume(*more)
+    # What was gone back to stays when the next one is written; the damaged one doesn't take its place.
+    done = refuse.resume(*more, "--set", "checkpoint.every_rounds=0", "--allow-change", "checkpoint.every_rounds")
     assert done.returncode == 0, done.stderr
     assert "went back to" in done.stderr
+    assert older.read_bytes() == kept
+    with h5py.File(newest) as file:
+        assert file.attrs["rounds"] == 7
     assert [row[0] for row in experiment.metrics_of(refuse.home)[1:]] == [str(t) for t in range(7)]
+    ask("verify", refuse.home)
+
+
+def test_refuse_to_allow_what_is_no_key(refuse):
+    said = refuse.refused("--set", "rounds=7", "--allow-change", "rounds", "--allow-change", "nonsense")
+    assert "--allow-change nonsense: no such key" in said
 
 
 def test_refuse_a_folder_without_a_run(tmp_path):

@@ -58,6 +58,28 @@ def test_a_signal_stops_a_run_that_can_go_on(unbroken, tmp_path, number):
     assert "nothing to do" in again.stdout
 
 
+def test_stop_within_a_round_that_is_longer_than_the_cadence(tmp_path):
+    """Checkpoints are written in mid-round too, and change nothing, whether the run goes on by itself or from one of them."""
+    config = experiment.write_config(tmp_path, ["fedselect", "scaffold", "fedpac"], "every_minutes = 1e-9\n")
+
+    def in_mid_round(home):
+        return [path for path in home.rglob("log.txt") if "and some clients of the next: " in path.read_text()]
+
+    run("run", config, "--out", tmp_path / "alone", "--quiet")
+    run("run", config, "--out", tmp_path / "whole", "--quiet", ranks=2)
+    expected, home = tmp_path / "alone" / "resume", tmp_path / "whole" / "resume"
+    assert in_mid_round(home)
+    assert experiment.differences(expected, home) == []
+
+    job = start(["run", config, "--out", tmp_path], 2)
+    home = tmp_path / "resume"
+    assert wait_until(lambda: in_mid_round(home), job)
+    kill_all(job.pid)
+    job.communicate(timeout=60)
+    run("run", "--resume", home, "--quiet", ranks=3)
+    assert experiment.differences(expected, home) == []
+
+
 def catches(process, number):
     """Whether a process has a handler for a signal."""
     try:

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import experiment  # noqa: E402
+from compare_results import first_difference  # noqa: E402
 from program import ask, run  # noqa: E402
 
 
@@ -60,8 +61,23 @@ def test_results_of_all_ways_back_stay(home):
     ask("verify", home)
 
 
+def test_versions_of_all_ways_are_gone_back_to(home):
+    """Their rounds stand in journals that were kept."""
+    rows = experiment.metrics_of(home)
+    go_back(home, 2, 5)   # version 4 is of this way now, 6 and 8 of the one before
+    assert (home / "versions" / "journal-before-2.bin").exists()
+    go_back(home, 6, 8)
+    assert experiment.metrics_of(home) == rows
+    go_back(home, 4, 8)
+    assert experiment.metrics_of(home) == rows
+    ask("verify", home)
+    with h5py.File(home / "result.h5") as a, h5py.File(home / "versions" / "result-before-2.h5") as b:
+        assert first_difference(a, b) == ""
+
+
 def test_a_way_back_that_is_refused_changes_nothing(home):
-    go_back(home, 2, 5)   # the rounds before version 8 are no longer those of the journal
+    go_back(home, 2, 5)
+    (home / "versions" / "journal-before-2.bin").unlink()   # with the rounds before version 8
     before = experiment.files_of(home)
     done = go_back(home, 8, 9, check=False)
     assert done.returncode == 2 and "journal.bin: does not belong to this checkpoint" in done.stderr
