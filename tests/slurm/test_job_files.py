@@ -119,6 +119,17 @@ def test_lines_of_an_array(job, noted, tmp_path):
         2, "jobs: lines.txt, line 2 ends within quotes: close them, or write \\' or \\\" for the character\n")
 
 
+@pytest.mark.parametrize("arguments, settings, launched", [
+    ([], {}, "sweep config.toml --continue"),
+    ([], {"SLURM_ARRAY_TASK_ID": "3", "SLURM_NTASKS": "2"}, "sweep config.toml --only 3 --ranks-per-trial 2 --continue"),
+    (["--out", "o", "--tables"], {}, "sweep config.toml --out o --tables"),
+])
+def test_sweep_in_its_three_roles(job, noted, arguments, settings, launched):
+    done = job("sweep.sbatch", "config.toml", *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    assert noted("launched")[0].split(" cpus=")[0].endswith(f"/fedselect {launched}")
+
+
 def test_points_are_joined_where_nothing_can_draw_them(job, noted, tmp_path):
     jobs = tmp_path / "share" / "fedselect" / "jobs"
     shutil.copytree(JOBS, jobs)

@@ -122,15 +122,27 @@ def table(folder):
 
 def test_sweep_in_one_job(desk, sweep):
     [job] = desk.submit("sweep", "--nodes", 2, "--ranks-per-node", 2, "--ranks-per-trial", 2)
-    desk.cluster.wait_for(job, 120)
+    desk.done(job)
     assert table(desk.folder / "runs/sweep") == sweep
 
 
 def test_sweep_as_an_array(desk, sweep):
     trials = len(sweep)
-    jobs = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
-    desk.cluster.wait_for(jobs[-1], 200)
+    array, tables = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
+    for number in range(1, trials + 1):
+        desk.done(f"{array}_{number}")
+    desk.done(tables)       # it runs nothing
     assert table(desk.folder / "runs/sweep") == sweep
+
+
+def test_sweep_as_an_array_that_is_cancelled(desk, experiments, sweep):
+    """The job that makes the tables says what is missing, and doesn't run it alone."""
+    array, tables = desk.submit("sweep", "--trials", len(sweep), "--ranks-per-node", 1, "--", *experiments.lasting(30))
+    wait_until(lambda: list(desk.folder.glob("runs/sweep/journal/*.jsonl")), 60, "a first trial")
+    desk.cluster.command("scancel", array)
+    assert desk.done(tables, "FAILED")["ExitCode"] == "1:0"
+    assert f"{len(sweep)} of {len(sweep)} trials are missing" in desk.log(tables)
+    assert {row["status"] for row in table(desk.folder / "runs/sweep")} == {"waiting"}
 
 
 @pytest.fixture

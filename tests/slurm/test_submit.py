@@ -70,7 +70,7 @@ def test_sweep(folder):
     assert commands(folder, "sweep", CONFIG, "--trials", "9", "--ranks-per-node", "4", "--", "--quiet") == [
         "--nodes=1 --ntasks-per-node=4 --array=1-9 sweep.sbatch study.toml --out runs --quiet",
         "--dependency=afterany:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 sweep.sbatch study.toml "
-        "--out runs --quiet"]
+        "--out runs --quiet --tables"]
 
 
 def test_scaling(folder):
