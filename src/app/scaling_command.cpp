@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -9,7 +10,8 @@
 #include "app/scaling_runner.hpp"
 #include "app/text.hpp"
 #include "app/watch_options.hpp"
-#include "io/run_folder.hpp"
+#include "io/config_changes.hpp"
+#include "io/manifest.hpp"
 #include "scaling/scaling_file.hpp"
 #include "scaling/summary.hpp"
 
@@ -24,6 +26,7 @@ struct ScalingOptions {
   std::string out = "runs";
   std::optional<std::int64_t> point;  ///< the only one to be measured
   bool joins = false;                 ///< measures nothing
+  bool continues = false;             ///< after the repeats that an earlier job measured
   DeviceOptions device;
   StoreOptions store;
   std::vector<std::string> command;
@@ -34,15 +37,32 @@ fs::path file_of_point(const fs::path& home, std::int64_t value) {
 }
 
 /// On the root.
-void finish(const fs::path& path, const ScalingStudy& study,
-            const std::vector<MeasuredPoint>& points) {
-  write_scaling(path, study, points);
+void show(const fs::path& path, const ScalingStudy& study,
+          const std::vector<MeasuredPoint>& points) {
   const StudySummary summary = summarise(study, points);
   fmt::print("{}", align_table(table_of(points, summary)));
   if (const auto fit = describe_fit(summary); !fit.empty()) fmt::print("{}\n", fit);
   if (const auto caveat = caveat_of(study, points); !caveat.empty())
     fmt::print("warning: {}\n", caveat);
-  fmt::print("written to {}\n", path.string());
+  fmt::print("in {}\n", path.string());
+}
+
+/// Points of one series differ in what the study varies, and in nothing else.
+void require_comparable(const ScalingStudy& study, const fs::path& path, const MeasuredPoint& first,
+                        const MeasuredPoint& point) {
+  const auto require_same = [&](bool is_same, const std::string& what) {
+    require(is_same, fmt::format("{}: was measured {} than the point {}: measure one of them again",
+                                 path.string(), what, first.value));
+  };
+  const bool over_ranks = study.over == ScalingOver::ranks;
+  require_same(over_ranks || point.ranks == first.ranks, "on another number of ranks");
+  const std::string_view varied =
+      study.over == ScalingOver::parameters ? std::string_view(study.key) : "data.clients";
+  for (const ConfigChange& change : compare_configs(first.config, point.config))
+    require_same(change.key == varied && (!over_ranks || study.kind == ScalingKind::weak),
+                 fmt::format("with another {}", change.key));
+  const std::string other = find_difference(first.manifest, point.manifest);
+  require_same(other.empty(), fmt::format("by another program (its {} differs)", other));
 }
 
 /// The points that jobs of their own measured.
@@ -57,9 +77,22 @@ std::vector<MeasuredPoint> read_points(const fs::path& home, const ScalingStudy&
     auto read = read_scaling(path, study);
     if (read.size() != 1 || read.front().value != value)
       throw InputError(fmt::format("{}: holds another point: measure it again", path.string()));
+    const auto repeats = static_cast<std::int64_t>(read.front().repeats.size());
+    if (repeats < study.repeats)
+      throw InputError(
+          fmt::format("{}: has {} of {} repeats: measure the others (fedselect scaling STUDY "
+                      "--point {} --continue)",
+                      path.string(), repeats, study.repeats, value));
     points.push_back(std::move(read.front()));
+    require_comparable(study, path, points.front(), points.back());
   }
   return points;
+}
+
+int most_ranks(const std::vector<ScalingPoint>& points) {
+  int most = 0;
+  for (const ScalingPoint& point : points) most = std::max(most, point.ranks);
+  return most;
 }
 
 /// Collective.
@@ -77,22 +110,26 @@ void run(const ScalingOptions& options, Communicator& comm) {
   std::vector<MeasuredPoint> points;
   if (options.joins) {
     together(comm, [&] {
-      if (comm.is_root()) points = read_points(home, study);
+      if (!comm.is_root()) return;
+      points = read_points(home, study);
+      write_scaling(path, study, points);
     });
   } else {
-    RunLog log(comm.is_root() ? RunLog::Voice::lines : RunLog::Voice::mute);
+    RunLog log(choose_voice(false, comm));
+    if (const int idle = comm.size() - most_ranks(wanted); idle > 0)
+      log.warn(fmt::format(
+          "warning: {} of the job's {} ranks take part in no point: a job of {} is enough", idle,
+          comm.size(), comm.size() - idle));
     ScalingRunner runner({.home = home,
+                          .file = path,
+                          .continues = options.continues,
                           .command = options.command,
                           .device = options.device,
                           .store = options.store},
                          study, comm, log);
     points = runner.measure(wanted);
   }
-  together(comm, [&] {
-    if (!comm.is_root()) return;
-    run_folder::create(path.parent_path());
-    finish(path, study, points);
-  });
+  if (comm.is_root()) show(path, study, points);
 }
 
 }  // namespace
@@ -109,6 +146,8 @@ void add_scaling_command(CLI::App& app, Request& request) {
                     ->add_option("--point", options->point,
                                  "measure one point only, into OUT/NAME/points: for series of jobs")
                     ->type_name("VALUE");
+  command->add_flag("--continue", options->continues,
+                    "go on after the whole repeats of a job that was cut off, if there are any");
   command
       ->add_flag("--join", options->joins,
                  "measure nothing: join the points that jobs measured with --point")
@@ -119,7 +158,8 @@ void add_scaling_command(CLI::App& app, Request& request) {
   command->footer(R"(Writes OUT/NAME/scaling.h5, which analysis/scaling draws, and prints a table.
 
 A study over ranks measures each point on the first ranks of the job; the others wait. Nothing else
-should run on these nodes.
+should run on these nodes. The file is written after each repeat of all points; --continue goes on
+there.
 
 Examples:
   mpirun -n 4 fedselect scaling configs/scaling/strong.toml

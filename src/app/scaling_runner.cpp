@@ -6,14 +6,17 @@
 #include <algorithm>
 #include <optional>
 
+#include "app/binding.hpp"
 #include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
 #include "app/passing_folder.hpp"
+#include "base/progress.hpp"
 #include "base/statistics.hpp"
 #include "io/manifest.hpp"
 #include "io/run_folder.hpp"
 #include "io/run_writer.hpp"
+#include "scaling/scaling_file.hpp"
 
 namespace fedselect {
 
@@ -39,32 +42,77 @@ std::size_t find_method(const ScalingStudy& study, const Config& config) {
 
 }  // namespace
 
-void ScalingRunner::check(const std::vector<ScalingPoint>& points) {
+/// Collective. Says where the ranks run, and looks at all that the config can tell. The points as
+/// they are so far: on the root with the repeats of an earlier job.
+std::vector<MeasuredPoint> ScalingRunner::begin(const std::vector<ScalingPoint>& points) {
+  const RankDevice device(setup_.device, world_);
+  const std::string now = make_manifest(world_, device.view().ops.device(), setup_.command);
+  for (const std::string& line : describe_binding(world_, device.place())) log_.say(line);
+  for (const std::string& note : device.notes()) log_.say(note);
+  std::vector<MeasuredPoint> measured(points.size());
   together(world_, [&] {
     if (!world_.is_root()) return;
-    for (const ScalingPoint& point : points)
-      find_method(study_, read_config(study_.config, point.overrides));
-    run_folder::create(setup_.home);
+    std::vector<std::string> configs;
+    for (const ScalingPoint& point : points) {
+      const Config config = read_config(study_.config, point.overrides);
+      configs.push_back(write_config(config, find_method(study_, config)));
+    }
+    run_folder::create(setup_.file.parent_path());
+    if (!setup_.continues || !fs::exists(setup_.file)) return;
+    measured = read_scaling(setup_.file, study_);
+    require_same(points, measured, configs, now);
   });
+  return measured;
+}
+
+/// Repeats that were measured before are of the same points, experiment, program and device.
+void ScalingRunner::require_same(const std::vector<ScalingPoint>& points,
+                                 const std::vector<MeasuredPoint>& before,
+                                 const std::vector<std::string>& configs,
+                                 const std::string& manifest) const {
+  const auto refuse_if = [&](bool differs, const std::string& what) {
+    if (differs)
+      throw InputError(fmt::format(
+          "{}: {}: remove it, or leave out --continue, to measure all repeats anew, or choose "
+          "another place with --out",
+          setup_.file.string(), what));
+  };
+  refuse_if(before.size() != points.size(), "holds other points");
+  for (std::size_t k = 0; k < points.size(); ++k) {
+    refuse_if(before[k].value != points[k].value, "holds other points");
+    refuse_if(before[k].ranks != points[k].ranks, "was measured on another number of ranks");
+    refuse_if(before[k].config != configs[k], "was measured with another config");
+    const std::string other = find_difference(before[k].manifest, manifest);
+    refuse_if(!other.empty(),
+              fmt::format("was measured by another program: its {} differs", other));
+  }
 }
 
 std::vector<MeasuredPoint> ScalingRunner::measure(const std::vector<ScalingPoint>& points) {
-  check(points);
-  std::vector<std::size_t> order;
-  for (std::size_t k = 0; k < points.size(); ++k) order.push_back(k);
-  std::vector<MeasuredPoint> measured(points.size());
-  for (std::int64_t repeat = 0; repeat < study_.repeats; ++repeat) {
-    for (const std::size_t k : order) {
+  std::vector<MeasuredPoint> measured = begin(points);
+  const auto done = static_cast<std::int64_t>(
+      gather_on_all(world_, std::vector{measured.front().repeats.size()}).front());
+  if (done > 0)
+    log_.say(fmt::format("{} of {} repeats were measured before", done, study_.repeats));
+  const auto count = static_cast<std::int64_t>(points.size());
+  Progress progress(
+      study_.name, count * study_.repeats, log_.draws_bar(),
+      [this](const std::string& line) { log_.progress(line); }, count * done);
+  for (std::int64_t repeat = done; repeat < study_.repeats; ++repeat) {
+    for (std::int64_t turn = 0; turn < count; ++turn) {
+      const auto k = static_cast<std::size_t>(repeat % 2 == 0 ? turn : count - 1 - turn);
       measure_once(points[k], measured[k]);
       if (!world_.is_root()) continue;
       std::vector<double> seconds;
       for (const MeasuredRound& round : measured[k].repeats.back().rounds)
         seconds.push_back(round.seconds());
-      log_.say(fmt::format("repeat {} of {}: {} = {}, {} ranks: {:.4f} s a round", repeat + 1,
-                           study_.repeats, kScalingOverNames[static_cast<std::size_t>(study_.over)],
-                           points[k].value, points[k].ranks, median(std::move(seconds))));
+      progress.step(fmt::format("repeat {}: {} = {}, {} ranks: {:.4f} s a round", repeat + 1,
+                                kScalingOverNames[static_cast<std::size_t>(study_.over)],
+                                points[k].value, points[k].ranks, median(std::move(seconds))));
     }
-    std::reverse(order.begin(), order.end());
+    together(world_, [&] {
+      if (world_.is_root()) write_scaling(setup_.file, study_, measured);
+    });
   }
   return measured;
 }
@@ -104,7 +152,13 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
       {.ops = device.ops, .sums = sums, .group = device.group, .memory = device.memory}, part);
   auto description =
       describe_run(config, index, make_manifest(part, device.ops.device(), setup_.command));
-  const std::string manifest = description.manifest;
+  MeasuredPoint now{.value = point.value,
+                    .ranks = point.ranks,
+                    .clients = static_cast<std::int64_t>(experiment.partition.clients()),
+                    .parameters = static_cast<std::int64_t>(experiment.network.layout().size()),
+                    .config = write_config(config, index),
+                    .manifest = description.manifest,
+                    .repeats = std::move(measured.repeats)};
 
   std::optional<PassingFolder> folder;
   std::optional<RunWriter> writer;
@@ -117,13 +171,8 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
                                static_cast<int>(study_.rounds));
   writer.reset();
   if (!part.is_root()) return;
-  measured.value = point.value;
-  measured.ranks = point.ranks;
-  measured.clients = static_cast<std::int64_t>(experiment.partition.clients());
-  measured.parameters = static_cast<std::int64_t>(experiment.network.layout().size());
-  measured.config = write_config(config, index);
-  measured.manifest = manifest;
-  measured.repeats.push_back(std::move(repeat));
+  now.repeats.push_back(std::move(repeat));
+  measured = std::move(now);
 }
 
 }  // namespace fedselect

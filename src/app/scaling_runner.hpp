@@ -16,6 +16,8 @@ namespace fedselect {
 /// How the points of a scaling study are measured.
 struct ScalingSetup {
   std::filesystem::path home;        ///< folder of the study's results
+  std::filesystem::path file;        ///< what is measured goes there (scaling/scaling_file.hpp)
+  bool continues = false;            ///< goes on after the repeats in this file, if it is there
   std::vector<std::string> command;  ///< the command line, for the manifest
   DeviceOptions device;
   StoreOptions store;
@@ -29,13 +31,17 @@ class ScalingRunner {
 
   /// Collective: repeat after repeat all points, forwards and backwards by turns, so that a machine
   /// that grows slower or faster favours none. Every repeat begins from nothing: data, device and
-  /// simulation are made anew. Returns the measures on the root. All ranks throw AgreedError if the
-  /// experiment can't be run as a point wants it, before anything is measured where the config
-  /// says so.
+  /// simulation are made anew. The file is written after each. Returns the measures on the root.
+  /// All ranks throw AgreedError if the experiment can't be run as a point wants it, before
+  /// anything is measured where the config says so, or if repeats were measured otherwise: of
+  /// another config, by another program, on another device or number of ranks.
   std::vector<MeasuredPoint> measure(const std::vector<ScalingPoint>& points);
 
  private:
-  void check(const std::vector<ScalingPoint>& points);
+  std::vector<MeasuredPoint> begin(const std::vector<ScalingPoint>& points);
+  void require_same(const std::vector<ScalingPoint>& points,
+                    const std::vector<MeasuredPoint>& before,
+                    const std::vector<std::string>& configs, const std::string& manifest) const;
   void measure_once(const ScalingPoint& point, MeasuredPoint& measured);
   void measure_on(Communicator& part, const ScalingPoint& point, MeasuredPoint& measured);
 

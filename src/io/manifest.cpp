@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/build_info.hpp"
 #include "files/regular_file.hpp"
@@ -22,6 +23,15 @@ constexpr int kIndent = 2;
 /// characters.
 std::string dump(const Json& json) {
   return json.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+/// Of what may be no JSON: then it is no object.
+template <class Source>
+Json parse(Source&& source) {
+  constexpr int kDeepest = 16;  // deeper lists would only fill the stack
+  return Json::parse(
+      std::forward<Source>(source),
+      [](int depth, Json::parse_event_t, Json&) { return depth < kDeepest; }, false);
 }
 
 /// [{"name": "n1", "ranks": [0, 1]}, ...], hosts in the order of their first rank.
@@ -70,11 +80,19 @@ std::string make_manifest(Communicator& comm, const std::string& device,
   return dump(json);
 }
 
+std::string find_difference(const std::string& manifest, const std::string& other) {
+  const Json first = parse(manifest);
+  const Json second = parse(other);
+  if (!first.is_object() || !second.is_object()) return "program";
+  for (const char* key : {"program", "version", "git_revision", "git_modified", "compiler", "flags",
+                          "build_type", "libraries", "device"})
+    if (first.value(key, Json()) != second.value(key, Json())) return key;
+  return "";
+}
+
 std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds) {
-  constexpr int kDeepest = 16;  // deeper lists would only fill the stack
   std::ifstream file = open_regular_file(path);
-  Json json = Json::parse(
-      file, [](int depth, Json::parse_event_t, Json&) { return depth < kDeepest; }, false);
+  Json json = parse(file);
   if (!json.is_object()) return now;
   Json resumed = Json::parse(now);
   resumed["after_rounds"] = rounds;

@@ -17,6 +17,10 @@ std::string time_now();
 std::string make_manifest(Communicator& comm, const std::string& device,
                           const std::vector<std::string>& command);
 
+/// The first thing in which program or device of two manifests differ: "git_revision"; empty: in
+/// nothing. What is no manifest differs.
+std::string find_difference(const std::string& manifest, const std::string& other);
+
 /// The manifest of a run that goes on after `rounds` rounds: the one in the file `path`, with
 /// `now`, as make_manifest() wrote it for this program, at the end of its list "resumed". Without a
 /// file that can be read: `now` alone.

@@ -40,8 +40,8 @@ void write_texts(hdf5::File& file, const std::string& name,
 /// Writes and reads (points, repeats, rounds), and what hangs from them.
 class Rounds {
  public:
-  Rounds(const ScalingStudy& study, std::size_t points)
-      : shape_{points, static_cast<hsize_t>(study.repeats), static_cast<hsize_t>(study.rounds)} {}
+  Rounds(const ScalingStudy& study, const std::vector<MeasuredPoint>& points)
+      : shape_{points.size(), points.front().repeats.size(), static_cast<hsize_t>(study.rounds)} {}
 
   /// (K, S, R): one value of each round.
   template <class T>
@@ -168,7 +168,7 @@ void write_scaling(const std::filesystem::path& path, const ScalingStudy& study,
   write_points(file, "/points/parameters", points, &MeasuredPoint::parameters);
   write_texts(file, "/points/config", points, &MeasuredPoint::config);
   write_texts(file, "/points/manifest", points, &MeasuredPoint::manifest);
-  const Rounds rounds(study, points.size());
+  const Rounds rounds(study, points);
   file.write_texts("/rounds/phase", {kPhaseNames.begin(), kPhaseNames.end()});
   rounds.write_phases(file, points);
   rounds.write_warmup(file, points, study.warmup);
@@ -197,13 +197,14 @@ std::vector<MeasuredPoint> read_scaling(const std::filesystem::path& path,
   if (configs.size() != count || manifests.size() != count)
     file.refuse("/points/config", "has another number of texts than there are points");
 
-  const auto repeats = static_cast<std::size_t>(study.repeats);
-  const auto per_repeat = static_cast<std::size_t>(study.rounds);
-  const std::size_t rounds = count * repeats * per_repeat;
   const Shape shape = file.shape("/rounds/phase_seconds");
   constexpr std::size_t kAxes = 5;
-  if (shape.size() != kAxes || shape[3] == 0)
+  if (shape.size() != kAxes || shape[1] == 0 || shape[3] == 0 ||
+      shape[1] > static_cast<hsize_t>(study.repeats))
     file.refuse("/rounds/phase_seconds", "has another shape than the study's");
+  const auto repeats = static_cast<std::size_t>(shape[1]);
+  const auto per_repeat = static_cast<std::size_t>(study.rounds);
+  const std::size_t rounds = count * repeats * per_repeat;
   const auto most = static_cast<std::size_t>(shape[3]);
   Stream<double> seconds(file, "/rounds/phase_seconds", rounds * most * kPhases);
   Stream<double> warmup(file, "/rounds/warmup_seconds",

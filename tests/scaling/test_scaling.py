@@ -1,8 +1,10 @@
 """`fedselect scaling` at 1, 2 and 4 ranks: what is in scaling.h5, that its numbers agree with each other, that points measured
 by jobs of their own join, what is refused; and the figures of analysis/scaling. Not speed. ctest sets FEDSELECT_PROGRAM."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -12,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "tools"), str(ROOT / "analysis")]
 from make_idx import make_idx  # noqa: E402
-from program import run  # noqa: E402
+from program import ALONE, program, run  # noqa: E402
 
 PHASES = ["train", "select", "aggregate", "communicate", "store", "evaluate", "write", "other"]
 ROUNDS, WARMUP, REPEATS = 3, 1, 2
@@ -136,6 +138,88 @@ def test_weak_scaling_point_by_point(folder):
         assert file["summary/efficiency"][1, 0] == pytest.approx((medians[0] / medians[1]).mean())
         assert (file["rounds/flops"][1] == 2 * file["rounds/flops"][0]).all()
     assert "is not the study as it is now" in scaling(folder, WEAK + "# changed\n", "--join", code=2).stderr
+
+
+def cut_off(folder, file, *arguments):
+    """Kills a study of 40 repeats after the first ones; the rounds that its file has."""
+    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 40") + "values = [1]\n")
+    job = subprocess.Popen([program(), "scaling", folder / "study.toml", "--out", folder / "out", *map(str, arguments)],
+                           env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not file.exists() and job.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    job.kill()
+    job.wait()
+    with h5py.File(file) as measured:
+        assert measured["rounds/seconds"].shape[1] < 40
+        return measured["rounds/seconds"][:]
+
+
+def go_on(folder, *arguments, code=0):
+    done = run("scaling", folder / "study.toml", "--out", folder / "out", "--continue", *arguments, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr
+
+
+def test_a_study_that_was_killed_goes_on(folder):
+    file = folder / "out" / "tiny" / "scaling.h5"
+    before = cut_off(folder, file)
+    assert f"{before.shape[1]} of 40 repeats were measured before" in go_on(folder)
+    with h5py.File(file) as measured:
+        assert measured["rounds/seconds"].shape == (1, 40, ROUNDS)
+        assert (measured["rounds/seconds"][:, :before.shape[1]] == before).all()
+    whole = file.read_bytes()
+    assert "40 of 40 repeats were measured before" in go_on(folder)  # nothing is left to do
+    assert file.read_bytes() == whole
+    experiment = folder / "experiment.toml"
+    experiment.write_text(experiment.read_text().replace("hidden = 12", "hidden = 13"))
+    assert "was measured with another config" in go_on(folder, code=2)
+    assert [p.name for p in file.parent.iterdir()] == ["scaling.h5"]
+
+
+def test_repeats_measured_otherwise_are_refused(folder):
+    file = folder / "out" / "tiny" / "scaling.h5"
+    cut_off(folder, file)
+    before = file.read_bytes()
+    experiment = (folder / "experiment.toml").read_text()
+    (folder / "experiment.toml").write_text(experiment.replace("hidden = 12", "hidden = 13"))
+    assert "was measured with another config: remove it, or leave out --continue" in go_on(folder, code=2)
+    (folder / "experiment.toml").write_text(experiment)
+    with h5py.File(file, "r+") as measured:
+        manifest = measured["points/manifest"].asstr()[0]
+        del measured["points/manifest"]
+        measured.create_dataset("points/manifest", data=[manifest.replace('"device": "cpu', '"device": "tpu')],
+                                dtype=h5py.string_dtype())
+    assert "was measured by another program: its device differs" in go_on(folder, code=2)
+    file.write_bytes(before)
+    (folder / "study.toml").write_text((folder / "study.toml").read_text() + "# changed\n")
+    assert "is not the study as it is now" in go_on(folder, code=2)
+    assert file.read_bytes() == before
+
+
+def test_a_point_that_was_cut_off_is_not_joined(folder):
+    before = cut_off(folder, folder / "out" / "tiny" / "points" / "1.h5", "--point", 1)
+    done = run("scaling", folder / "study.toml", "--out", folder / "out", "--join", check=False)
+    assert done.returncode == 2
+    assert f"has {before.shape[1]} of 40 repeats: measure the others (fedselect scaling STUDY --point 1" in done.stderr
+    go_on(folder, "--point", 1)
+    run("scaling", folder / "study.toml", "--out", folder / "out", "--join")
+
+
+def test_points_that_differ_in_more_are_not_joined(folder):
+    clients = 'over = "clients"\nvalues = [4, 8]\n'
+    scaling(folder, clients, "--point", 4, ranks=1)
+    scaling(folder, clients, "--point", 8, ranks=2)
+    assert "8.h5: was measured on another number of ranks than the point 4" in scaling(folder, clients, "--join", code=2).stderr
+    experiment = folder / "experiment.toml"
+    experiment.write_text(experiment.read_text().replace("hidden = 12", "hidden = 13"))
+    scaling(folder, clients, "--point", 8, ranks=1)
+    assert "8.h5: was measured with another model.hidden than" in scaling(folder, clients, "--join", code=2).stderr
+
+
+def test_ranks_that_nothing_needs_are_told(folder):
+    said = scaling(folder, WEAK, "--point", 1, ranks=3).stderr
+    assert "warning: 2 of the job's 3 ranks take part in no point: a job of 1 is enough" in said
 
 
 @pytest.mark.parametrize("over, values", [("clients", [4, 8]), ("parameters", [4, 32])])
