@@ -90,7 +90,7 @@ need() {
 # Slurm signals this shell alone (--signal=B:...); the launcher hands USR1 on to all ranks. They take it once.
 stop_ranks() {
   told=$1
-  echo "$2: all ranks are told to write a checkpoint"
+  echo "$2: all ranks are told to stop"
   if [ -n "$launched" ]; then kill -USR1 "$launched" 2>/dev/null || true; fi
   trap '' USR1
   trap 'told=end' USR2

@@ -12,8 +12,9 @@ STOPPED = 75
 SRUN = """#!/bin/bash
 if [ "$1" = --mpi=list ]; then eval "$PLUGINS"; exit; fi
 echo "$0 $* cpus=${SRUN_CPUS_PER_TASK-unset}" > launched
+eval "${MEASURES-}"
 if [ -n "$TELL" ]; then
-  trap 'exit 75' USR1
+  trap 'exit ${STOPPED:-75}' USR1
   until (( 0x$(awk '/^SigCgt/ { print $2 }' "/proc/$PPID/status") & 0x4000 )); do sleep 0.01; done # it is ready for signals
   kill "-$TELL" $PPID
   sleep 20 > /dev/null 2>&1 &
@@ -95,6 +96,39 @@ def test_who_goes_back_into_the_queue(job, noted, settings, back):
     done = job("run.sbatch", "config.toml", **settings)
     assert done.returncode == int(settings.get("CODE", STOPPED)), done.stderr
     assert ("requeue 7" in noted("scontrol.calls")) == back
+
+
+KILLED, TERMINATED = "138", "143"     # a scaling study watches for no signal
+MEASURED = "mkdir -p o/strong/points; echo x >> o/strong/points/4.h5"
+
+
+@pytest.mark.parametrize("settings, back", [
+    (dict(TELL="USR1", STOPPED=KILLED, MEASURES=MEASURED), True),
+    (dict(TELL="USR1", STOPPED=KILLED, MEASURES=MEASURED.replace("points/4", "scaling"), STATE=TIMED_OUT), True),
+    (dict(TELL="USR1", STOPPED="2", MEASURES=MEASURED), False),
+    (dict(TELL="USR1", STOPPED=KILLED, MEASURES=MEASURED, STATE=CANCELLED), False),
+    (dict(TELL="USR2", STOPPED=KILLED, MEASURES=MEASURED), False),
+    (dict(CODE=TERMINATED, STATE=PREEMPTED), True),
+    (dict(CODE=TERMINATED, STATE=CANCELLED), False),
+    (dict(CODE="1"), False),
+    (dict(CODE="0"), False),
+])
+def test_a_scaling_study_goes_back_too(job, noted, settings, back):
+    for out in (["--out", "o"], ["--out=o"]):
+        done = job("scaling.sbatch", "config.toml", *out, "--point", "4", **settings)
+        code = settings.get("STOPPED", settings.get("CODE"))
+        assert done.returncode == (STOPPED if code in (KILLED, TERMINATED) else int(code)), done.stderr
+        assert noted("launched")[0].split(" cpus=")[0].endswith(f"/fedselect scaling config.toml {' '.join(out)} --point 4 --continue")
+        assert ("requeue 7" in noted("scontrol.calls")) == back
+
+
+def test_a_scaling_study_that_gets_nowhere_ends(job, noted, tmp_path):
+    (tmp_path / "runs/weak").mkdir(parents=True)
+    (tmp_path / "runs/weak/scaling.h5").write_text("of an earlier start")
+    done = job("scaling.sbatch", "config.toml", TELL="USR1", STOPPED=KILLED)
+    assert done.returncode == 2
+    assert "not one repeat of all points was measured within the time limit" in done.stderr
+    assert noted("scontrol.calls") == []
 
 
 def test_of_an_array_the_task_alone_goes_back(job, noted, tmp_path):

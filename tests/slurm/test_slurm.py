@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from conftest import SLOW
 from experiment import differences
 from program import program, run
 from slurm_cluster import wait_until
@@ -210,6 +211,25 @@ def test_time_limit_puts_a_job_back_until_it_is_done(desk, experiments):
     resumed = json.loads((desk.home / "manifest.json").read_text())["resumed"]
     assert len(resumed) == int(shown["Restarts"])
     assert differences(expected, desk.home) == []
+
+
+def test_time_limit_puts_a_scaling_study_back(desk):
+    """As above; a study writes no checkpoint: the warning ends the ranks, and the next start goes on after whole repeats."""
+    path = desk.folder / "slow.toml"
+    slow = ", ".join(f'"{word}"' for word in SLOW[1::2])
+    path.write_text(f'name = "slow"\nconfig = "{desk.config}"\nvalues = [2]\nrounds = 30\nwarmup = 1\nrepeats = 5\nset = [{slow}]\n')
+    job = desk.sbatch("--time=1", "--signal=B:USR1@25", "--nodes=2", "--ntasks-per-node=1", JOBS / "scaling.sbatch", path,
+                      "--point", 2)
+    measured = desk.folder / "runs/slow/points/2.h5"
+    wait_until(measured.exists, 60, "a repeat")
+    desk.signal_ranks(job, signal.SIGSTOP)
+    wait_until(lambda: "the time limit is near" in desk.log(job), 60, "a warning")
+    desk.signal_ranks(job, signal.SIGCONT)
+    shown = desk.done(job)
+    assert int(shown["Restarts"]) >= 1, desk.log(job)
+    assert re.search(r"[1-4] of 5 repeats were measured before", desk.log(job))
+    with h5py.File(measured) as file:
+        assert file["rounds/phase_seconds"].shape[:3] == (1, 5, 30)
 
 
 def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
