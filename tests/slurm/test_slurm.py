@@ -166,7 +166,7 @@ def check_study(folder):
 
 
 def test_scaling_study_in_one_job(desk, study):
-    [job] = desk.submit("scaling", "--nodes", 2, "--ranks-per-node", 2)
+    [job] = desk.submit("scaling", "--ranks-per-node", 2)    # two nodes: the largest point has four ranks
     desk.done(job)
     check_study(study)
 

@@ -11,6 +11,7 @@ import pytest
 JOBS = Path(__file__).parent.parent.parent / "jobs"
 MACHINES = sorted(path.stem for path in (JOBS / "machines").glob("*.sh"))
 CONFIG = "study.toml"
+STUDY = "strong.toml"
 FAKE_SBATCH = """#!/bin/sh
 printf '%s\\n' "$*" >> calls.txt
 echo "7$(wc -l < calls.txt);cluster"
@@ -20,6 +21,8 @@ echo "7$(wc -l < calls.txt);cluster"
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / CONFIG).write_text('seed = 1\nname = "first" # the folder\n[data]\nname = "other"\n')
+    (tmp_path / STUDY).write_text('name = "strong"\nconfig = "study.toml"\nvalues = [ # points\n  3, 4, # [small]\n  1_2,\n]\n')
+    (tmp_path / "clients.toml").write_text('name = "c"\nover = "clients"\nvalues = [10, 100]\n')
     (tmp_path / "lines.txt").write_text("--set seed=1\n--set seed=2\n")
     return tmp_path
 
@@ -74,16 +77,36 @@ def test_sweep(folder):
 
 
 def test_scaling(folder):
-    assert commands(folder, "scaling", CONFIG, "--nodes", "2", "--ranks-per-node", "4", "--", "--device", "cpu") == [
-        "--nodes=2 --ntasks-per-node=4 scaling.sbatch study.toml --out runs --device cpu"]
+    for arguments, shape in (
+            (["--ranks-per-node", "4"], (3, 4)),     # as large as the largest point
+            (["--ranks-per-node", "16"], (1, 12)),
+            (["--ranks-per-node", "4", "--nodes", "4"], (4, 4))):
+        assert commands(folder, "scaling", STUDY, *arguments, "--", "--device", "cpu") == [
+            "--nodes=%d --ntasks-per-node=%d scaling.sbatch strong.toml --out runs --device cpu" % shape]
+    for arguments, shape in (([], (1, 8)), (["--nodes", "2", "--ranks-per-node", "4"], (2, 4))):
+        assert commands(folder, "scaling", "clients.toml", *arguments) == [
+            "--nodes=%d --ntasks-per-node=%d scaling.sbatch clients.toml --out runs" % shape]
 
 
 def test_scaling_point_by_point(folder):
     points = [(1, 3), (1, 4), (3, 4)]
-    *found, join = commands(folder, "scaling", CONFIG, "--ranks", "3,4,12", "--ranks-per-node", "4", "--out", "o")
-    assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch study.toml --out o --point {n * r}" for n, r in points]
+    *found, join = commands(folder, "scaling", STUDY, "--ranks", "3,4,12", "--ranks-per-node", "4", "--out", "o")
+    assert found == [f"--nodes={n} --ntasks-per-node={r} scaling.sbatch strong.toml --out o --point {n * r}" for n, r in points]
     assert join == ("--dependency=afterok:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 "
-                    "join.sbatch o/first study.toml --out o")
+                    "join.sbatch o/strong strong.toml --out o")
+
+
+def test_points_left_out_are_told(folder):
+    arguments = ["scaling", STUDY, "--dry-run", "--ranks-per-node", "4", "--out", "o", "--ranks"]
+    assert submit(folder, *arguments, "12,4,3").stderr == ""
+    done = submit(folder, *arguments, "4")
+    assert done.returncode == 0
+    assert done.stderr == ("jobs/submit: strong.toml has points that o/strong/points lacks, without which the others can't be "
+                           "joined: --ranks 3,12\n")
+    (folder / "o/strong/points").mkdir(parents=True)
+    for value in (3, 12):
+        (folder / f"o/strong/points/{value}.h5").write_text("")
+    assert submit(folder, *arguments, "4").stderr == ""
 
 
 def test_a_machine_decides_unless_the_user_does(folder):
@@ -148,12 +171,18 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["run", CONFIG, "--machine", "./a,b.sh"], "./a,b.sh: sbatch can't pass on a path with a comma"),
     (["scaling", CONFIG, "--time", "2"], "2 is too short: a job is warned 2 minutes before its end"),
     (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
-    (["scaling", CONFIG, "--ranks", "4,6", "--ranks-per-node", "4"], "6 ranks don't fill nodes of 4"),
-    (["scaling", CONFIG, "--ranks", "4", "--nodes", "2"], "--ranks says how large each job is"),
+    (["scaling", STUDY, "--ranks", "4,12", "--ranks-per-node", "9"], "12 ranks don't fill nodes of 9"),
+    (["scaling", STUDY], "12 ranks don't fill nodes of 8"),
+    (["scaling", STUDY, "--nodes", "2", "--ranks-per-node", "5"], "has a point of 12 ranks: 2 nodes of 5 are too few"),
+    (["scaling", STUDY, "--ranks", "4", "--nodes", "2"], "--ranks says how large each job is"),
+    (["scaling", STUDY, "--ranks", "4,6"], "--ranks: 6: strong.toml has no such value (there are 3, 4, 12)"),
+    (["scaling", STUDY, "--ranks", "4,3,4"], "--ranks: 4 stands there twice"),
+    (["scaling", "clients.toml", "--ranks", "10"], '--ranks: clients.toml has over = "clients"'),
+    (["scaling", CONFIG], "study.toml has no values = [...] above its first section"),
     (["scaling", "nameless.toml", "--ranks", "4"], "nameless.toml has no name"),
 ])
 def test_refusals_are_one_line(folder, arguments, said):
-    (folder / "nameless.toml").write_text('[data]\nname = "other"\n')
+    (folder / "nameless.toml").write_text('values = [4]\n[data]\nname = "other"\n')
     (folder / "empty.txt").write_text("")
     (folder / "gap.txt").write_text("--set seed=1\n\n--set seed=2\n")
     (folder / "quote.txt").write_text("--set seed=1\n--set seed=5 --set model.hidden=7 'oops\n")
