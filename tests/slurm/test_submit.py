@@ -117,6 +117,37 @@ def test_a_machine_decides_unless_the_user_does(folder):
     assert found.startswith("--partition=a --exclusive --nodes=1 --ntasks-per-node=16 run.sbatch ")
 
 
+def test_what_a_machine_file_says_is_no_setting(folder):
+    (folder / "mine.sh").write_text("echo loading modules\nranks_per_node=16\n")
+    [found] = commands(folder, "run", CONFIG, "--machine", "./mine.sh")
+    assert found.startswith("--nodes=1 --ntasks-per-node=16 run.sbatch ")
+
+
+@pytest.mark.parametrize("text, said", [
+    (b"ranks_per_node=four", "ranks_per_node: 'four' is no whole number above 0"),
+    (b"gpus_per_node=-1", "gpus_per_node: '-1' is no whole number above 0"),
+    (b"sbatch_options='--comment=\"two words'", "sbatch_options ends within quotes"),
+    (b"exit 0", "ends the shell that reads it"),
+    (b"caf\xe9", "is no machine file: "),
+])
+def test_a_wrong_machine_file_is_refused(folder, text, said):
+    (folder / "mine.sh").write_bytes(text)
+    done = submit(folder, "run", CONFIG, "--machine", "./mine.sh", "--dry-run")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert said in done.stderr and "mine.sh" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["run", "latin.toml", "--report"], ["array", CONFIG, "latin.toml"], ["sweep", "latin.toml", "--trials", "2"],
+    ["scaling", "latin.toml"],
+])
+def test_text_that_is_none_is_refused(folder, arguments):
+    (folder / "latin.toml").write_bytes('name = "n"\nmethod = "café"\nvalues = [1]\n'.encode("latin-1"))
+    done = submit(folder, *arguments, "--dry-run")
+    assert (done.returncode, done.stderr) == (
+        2, "jobs/submit: latin.toml, line 2 is no UTF-8: save the file as UTF-8\n")
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_machine_files_set_what_they_may(folder, machine):
     assert commands(folder, "run", CONFIG, "--machine", machine)
@@ -168,6 +199,12 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["sweep", "halving.toml", "--trials", "4"], "halving.toml has [halving], whose trials have to be compared"),
     (["sweep", "inline.toml", "--trials", "4"], "inline.toml has [halving]"),
     (["run", CONFIG, "--gpus-per-node", "-1"], "--gpus-per-node: "),
+    (["run", CONFIG, "--", "--out", "d"], "--out behind --: jobs/submit passes it on itself: say it in front of --"),
+    (["sweep", CONFIG, "--", "--quiet", "--out=d"], "--out behind --: "),
+    (["run", CONFIG, "--", "--name", "n"], "--name behind --: "),
+    (["array", CONFIG, "lines.txt", "--", "--name=n"], "--name behind --: each run has its own: say it in lines.txt"),
+    (["run", CONFIG, "--report", "--", "--set", "name=x"], "--set name=x behind --: the report would not find the run: say --name in front of --"),
+    (["run", CONFIG, "--report", "--", "--set=name = x"], "--set name = x behind --: "),
     (["run", CONFIG, "--machine", "./a,b.sh"], "./a,b.sh: sbatch can't pass on a path with a comma"),
     (["scaling", CONFIG, "--time", "2"], "2 is too short: a job is warned 2 minutes before its end"),
     (["scaling", CONFIG, "--ranks", "4,x"], "'x' is no whole number"),
