@@ -62,6 +62,13 @@ def test_report_follows_the_run(folder):
                             f"report.sbatch {run}")
 
 
+def test_warning_as_early_as_the_user_says(folder):
+    for kind, config in (("run", CONFIG), ("sweep", CONFIG), ("scaling", "clients.toml")):
+        [found] = commands(folder, kind, config, "--warn", "10", "--time", "13")
+        assert found.startswith("--signal=B:USR1@600 --time=13 --nodes=1 ")
+    assert "--signal" not in commands(folder, "run", CONFIG, "--warn", "10", "--report")[1]
+
+
 def test_array(folder):
     assert commands(folder, "array", CONFIG, "lines.txt", "--out", "o") == [
         "--nodes=1 --ntasks-per-node=8 --array=1-2 array.sbatch study.toml lines.txt --out o"]
@@ -187,6 +194,9 @@ def test_sbatch_is_called_as_a_dry_run_says(folder):
     (["run", CONFIG, "--time", "soon"], "'soon' is no time: MINUTES"),
     (["run", CONFIG, "--time", "4"], "4 is too short: a job is warned 2 minutes before its end, give it at least 5"),
     (["run", CONFIG, "--time", "0:04:59"], "0:04:59 is too short"),
+    (["run", CONFIG, "--time", "20", "--warn", "18"], "20 is too short: a job is warned 18 minutes before its end, give it at least 21"),
+    (["run", CONFIG, "--warn", "58"], "--time 60 is too short: a job is warned 58 minutes before its end, give it at least 61"),
+    (["run", CONFIG, "--warn", "2000", "--time", "9-0"], "--warn: Slurm warns at most 1092 minutes before the end"),
     (["run", CONFIG, "--machine", "nowhere"], "no machine 'nowhere'"),
     (["run", CONFIG, "--machine", "./study.toml"], "study.toml is no machine file"),
     (["run", CONFIG, "--what"], "unrecognized arguments: --what"),
