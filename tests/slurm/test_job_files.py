@@ -1,5 +1,6 @@
 """The job files, run as programs with a srun, a mpirun and a scontrol that only note what they were asked. Needs no Slurm."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,13 +18,14 @@ if [ -n "$TELL" ]; then
   trap 'exit ${STOPPED:-75}' USR1
   until (( 0x$(awk '/^SigCgt/ { print $2 }' "/proc/$PPID/status") & 0x4000 )); do sleep 0.01; done # it is ready for signals
   kill "-$TELL" $PPID
-  sleep 20 > /dev/null 2>&1 &
+  /bin/sleep 20 > /dev/null 2>&1 &
   wait
 fi
 exit "$CODE"
 """
 SCONTROL = """#!/bin/bash
 echo "$*" >> scontrol.calls
+if [ "$(wc -l < scontrol.calls)" -le "${BUSY-0}" ]; then echo "slurm_load_jobs error: Socket timed out" >&2; exit 1; fi
 if [ "$1" = show ]; then echo "JobId=7 JobName=x"; echo "   JobState=$STATE Dependency=(null)"; else exit "$REFUSES"; fi
 """
 
@@ -70,6 +72,23 @@ def test_cores_of_a_rank_are_for_srun_alone(job, noted):
     for plugins, cores, seen in (("echo pmix", {}, "1"), ("echo pmix", {"SLURM_CPUS_PER_TASK": "4"}, "4"), ("", {}, "unset")):
         job("run.sbatch", "config.toml", PLUGINS=plugins, **cores)
         assert noted("launched")[0].endswith(f" cpus={seen}")
+
+
+RESUMED = ("run", "array", "sweep", "scaling")    # warned before their time limit; then back into the queue, and on
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in JOBS.glob("*.sbatch")))
+def test_what_slurm_is_told_by_each_file(script):
+    text = (JOBS / f"{script}.sbatch").read_text()
+    told = dict(re.findall(r"^#SBATCH --([a-z-]+)(?:=(\S+))?$", text, re.MULTILINE))
+    assert text.count("#SBATCH") == len(told)
+    expected = {"job-name": "fedselect" if script == "run" else f"fedselect-{script}", "open-mode": "append", "requeue": "",
+                "output": "fedselect-%A_%a.log" if script == "array" else "fedselect-%j.log"}
+    if script in RESUMED:
+        expected |= {"signal": "B:USR1@120", "time": "01:00:00", "nodes": "1", "ntasks-per-node": "8"}
+    else:
+        expected |= {"time": "00:15:00", "ntasks": "1"}
+    assert told == expected
 
 
 CANCELLED, TIMED_OUT = "COMPLETING Reason=None", "COMPLETING Reason=TimeLimit"
@@ -140,7 +159,19 @@ def test_of_an_array_the_task_alone_goes_back(job, noted, tmp_path):
 def test_a_queue_that_refuses_changes_no_exit_code(job):
     done = job("run.sbatch", "config.toml", CODE="75", REFUSES="1")
     assert done.returncode == STOPPED
-    assert "submit job 7 again" in done.stderr
+    assert "Slurm refuses to put job 7 back into the queue: submit it again" in done.stderr
+
+
+@pytest.mark.parametrize("busy, back", [(2, True), (100, False)])
+def test_a_queue_that_does_not_answer_is_asked_again(job, noted, tmp_path, busy, back):
+    (tmp_path / "bin/sleep").write_text('#!/bin/sh\necho "$1" >> waits\n')
+    (tmp_path / "bin/sleep").chmod(0o755)
+    done = job("run.sbatch", "config.toml", CODE="75", BUSY=str(busy))
+    assert done.returncode == STOPPED
+    assert "Slurm doesn't say how job 7 stands: it is asked again" in done.stderr
+    assert ("requeue 7" in noted("scontrol.calls")) == back
+    assert ("unless job 7 failed, or is back in the queue, submit it again: it goes on" in done.stderr) != back
+    assert 2 <= len(noted("waits")) == noted("scontrol.calls").count("show job 7") - (1 if back else 0) <= 60
 
 
 def test_lines_of_an_array(job, noted, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from conftest import SLOW
+from conftest import CHECKPOINT_ROUNDS, SLOW
 from experiment import differences
 from program import program, run
 from slurm_cluster import wait_until
@@ -49,6 +49,12 @@ class Desk:
         """Rounds of the run so far."""
         metrics = self.home / "metrics.csv"
         return max(0, metrics.read_text().count("\n") - 1) if metrics.exists() else 0
+
+    def resumed(self):
+        """After how many rounds each start but the first went on: from a checkpoint, not from the beginning."""
+        starts = [start["after_rounds"] for start in json.loads((self.home / "manifest.json").read_text()).get("resumed", [])]
+        assert all(rounds >= CHECKPOINT_ROUNDS for rounds in starts), starts
+        return starts
 
     def under_way(self, rounds):
         wait_until(lambda: self.rounds() >= rounds, 60, f"{rounds} rounds")
@@ -132,6 +138,7 @@ def test_sweep_as_an_array(desk, sweep):
     array, tables = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
     for number in range(1, trials + 1):
         desk.done(f"{array}_{number}")
+        assert "1 trials, 1 workers" in desk.log(f"{array}_{number}")
     desk.done(tables)       # it runs nothing
     assert table(desk.folder / "runs/sweep") == sweep
 
@@ -208,8 +215,7 @@ def test_time_limit_puts_a_job_back_until_it_is_done(desk, experiments):
     desk.signal_ranks(job, signal.SIGCONT)
     shown = desk.done(job)
     assert int(shown["Restarts"]) >= 1, desk.log(job)
-    resumed = json.loads((desk.home / "manifest.json").read_text())["resumed"]
-    assert len(resumed) == int(shown["Restarts"])
+    assert len(desk.resumed()) == int(shown["Restarts"])
     assert differences(expected, desk.home) == []
 
 
@@ -244,6 +250,7 @@ def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
         shown = desk.done(job)
         assert shown["Restarts"] == "1"
         assert lost not in desk.cluster.command("scontrol", "show", "hostnames", shown["NodeList"]).split()
+        assert len(desk.resumed()) == 1
         assert differences(expected, desk.home) == []
     finally:
         desk.cluster.command("scontrol", "update", f"NodeName={lost}", "State=RESUME")
@@ -259,6 +266,7 @@ def test_a_job_that_is_preempted(desk, experiments, machine):
     desk.cluster.wait_for(urgent)
     shown = desk.done(job)
     assert shown["Restarts"] == "1"
+    assert len(desk.resumed()) == 1
     assert differences(expected, desk.home) == []
 
 
@@ -276,6 +284,7 @@ def test_a_cancelled_job_leaves_a_usable_checkpoint(desk, experiments):
     assert shown["Restarts"] == "0"
     assert (desk.home / "checkpoint.h5").exists()
     finish_elsewhere(desk, lasting)
+    assert len(desk.resumed()) == 1
     assert differences(expected, desk.home) == []
 
 
