@@ -77,8 +77,8 @@ def test_array(folder):
 def test_sweep(folder):
     assert commands(folder, "sweep", CONFIG, "--nodes", "2", "--ranks-per-node", "4", "--ranks-per-trial", "2") == [
         "--nodes=2 --ntasks-per-node=4 sweep.sbatch study.toml --out runs --ranks-per-trial 2"]
-    assert commands(folder, "sweep", CONFIG, "--trials", "9", "--ranks-per-node", "4", "--", "--quiet") == [
-        "--nodes=1 --ntasks-per-node=4 --array=1-9 --output=fedselect-%A_%a.log sweep.sbatch study.toml --out runs --quiet",
+    assert commands(folder, "sweep", CONFIG, "--trials", "9", "--ranks-per-node", "4", "--", "--retry-failed", "--quiet") == [
+        "--nodes=1 --ntasks-per-node=4 --array=1-9 --output=fedselect-%A_%a.log sweep.sbatch study.toml --out runs --retry-failed --quiet",
         "--dependency=afterany:EARLIER --kill-on-invalid-dep=yes --nodes=1 --ntasks=1 --ntasks-per-node=1 sweep.sbatch study.toml "
         "--out runs --quiet --tables"]
 
