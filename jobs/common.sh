@@ -11,6 +11,7 @@ set -euo pipefail
 
 stopped=75 # the program's exit code after a signal: a checkpoint is written
 launched=  # process of the launcher
+again="submit it again: it goes on where it stopped"
 told=      # why this shell told the ranks to stop: `limit`, the time limit is near, or `end`, the user wants no more
 
 fail() {
@@ -90,7 +91,7 @@ need() {
 # Slurm signals this shell alone (--signal=B:...); the launcher hands USR1 on to all ranks. They take it once.
 stop_ranks() {
   told=$1
-  echo "$2: all ranks are told to write a checkpoint"
+  echo "$2: all ranks are told to stop"
   if [ -n "$launched" ]; then kill -USR1 "$launched" 2>/dev/null || true; fi
   trap '' USR1
   trap 'told=end' USR2
@@ -113,6 +114,17 @@ launch() {
   wait "$launched" || exit_code=$?
 }
 
+# show_job JOB: what Slurm says of it; for a minute, as its controller may be busy, or starting anew.
+show_job() {
+  local attempt
+  for attempt in {1..12}; do
+    scontrol show job "$1" && return
+    [ "$attempt" -gt 1 ] || echo "jobs: Slurm doesn't say how job $1 stands: it is asked again" >&2
+    sleep 5
+  done
+  return 1
+}
+
 # Ends the job as the program ended. A run that a signal stopped goes back into the queue: its time limit is near, or Slurm
 # told the ranks to make room for another job, which makes mpirun lose its daemons and end with a code of its own. A job that
 # is cancelled, or back in the queue already, is no longer running.
@@ -120,9 +132,11 @@ finish() {
   if [ "$exit_code" -ne 0 ] && [ "$told" != end ]; then
     # One task of an array has the number of the whole array for its own.
     local job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
-    case $exit_code:$told:$launcher:$(scontrol show job "$job") in
+    local shown
+    shown=$(show_job "$job") || echo "jobs: Slurm doesn't answer: unless job $job failed, or is back in the queue, $again" >&2
+    case $exit_code:$told:$launcher:$shown in
       "$stopped":*JobState=RUNNING\ * | "$stopped":limit:*Reason=TimeLimit\ * | *:mpirun:*JobState=RUNNING\ *\ PreemptTime=[0-9]*)
-        scontrol requeue "$job" || echo "jobs: submit job $job again: its run goes on from its checkpoint" >&2
+        scontrol requeue "$job" || echo "jobs: Slurm refuses to put job $job back into the queue: $again" >&2
         ;;
     esac
   fi

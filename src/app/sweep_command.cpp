@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -37,6 +38,7 @@ struct SweepOptions {
   bool retries = false;
   std::optional<std::size_t> only;  ///< number of the only trial to run, from 1
   bool lists = false;
+  bool tables = false;  ///< runs nothing
   bool quiet = false;
   std::vector<std::string> overrides;
   DeviceOptions device;
@@ -88,7 +90,7 @@ Sweep load(const SweepOptions& options, Communicator& comm) {
     }
   });
   // Data that suit no trial are found here.
-  load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
+  if (!options.tables) load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
   sweep.folder = fs::path(options.out) / sweep.config.name;
   return sweep;
 }
@@ -108,6 +110,13 @@ int count_workers(const SweepOptions& options, const Communicator& comm) {
 
 /// The folder of the sweep, which may be one that was begun before.
 void open_folder(const SweepOptions& options, const Sweep& sweep) {
+  if (options.tables) {
+    require(
+        fs::exists(sweep.folder / "journal"),
+        fmt::format("--tables: {}: no sweep was begun there: run it first, or say --out as then",
+                    sweep.folder.string()));
+    return;
+  }
   const bool continues = options.continues || options.retries || options.only;
   std::error_code error;
   if (!continues && fs::exists(sweep.folder, error) && !fs::is_empty(sweep.folder, error))
@@ -180,10 +189,19 @@ class Office {
     const auto failed = std::count_if(records.begin(), records.end(), [](const Record& record) {
       return record.status == Record::Status::failed;
     });
-    if (failed == 0) return {};
-    return {kExitFailure, fmt::format("{} of {} trials failed (column message of {}/sweep.csv): "
-                                      "--retry-failed runs them again",
-                                      failed, records.size(), sweep_.folder.string())};
+    std::vector<std::string> lacks;
+    if (const std::int64_t missing = coordinator_.schedule().waiting(); missing > 0)
+      lacks.push_back(
+          fmt::format("{} of {} trials are missing, or not at their ends: --continue, or their "
+                      "--only, runs them",
+                      missing, records.size()));
+    if (failed > 0)
+      lacks.push_back(
+          fmt::format("{} of {} trials failed (column message of {}/sweep.csv): "
+                      "--retry-failed runs them again",
+                      failed, records.size(), sweep_.folder.string()));
+    if (lacks.empty()) return {};
+    return {kExitFailure, fmt::format("{}", fmt::join(lacks, "; "))};
   }
 
  private:
@@ -224,6 +242,43 @@ void work(const TrialSetup& setup, Communicator& worker, const sweep::Question& 
   }
 }
 
+/// Collective: all trials, by as many workers. `office` is rank 0's.
+void run_trials(const SweepOptions& options, const Sweep& sweep, int workers, Office* office,
+                Communicator& comm) {
+  DeviceOptions device = options.device;
+  StoreOptions store = options.store;
+  count_sharers(device, comm);
+  settle_memory(store, comm);
+  // Ranks beyond the last whole worker are a worker that never asks.
+  const int number = comm.rank() / options.ranks_per_trial;
+  const auto worker = comm.split(number);
+  const bool leads = worker->is_root() && number < workers;
+  const auto leaders = comm.split(leads ? 0 : 1);
+  const TrialSetup setup{.sweep = sweep.config,
+                         .plan = sweep.plan,
+                         .folder = sweep.folder / "trials",
+                         .command = options.command,
+                         .device = device,
+                         .store = store};
+  std::jthread server;  // joined even if this rank's own work throws
+  if (office != nullptr)
+    server = std::jthread(
+        [&] { run_guarded(comm, [&] { sweep::serve(*leaders, office->coordinator()); }); });
+  const auto take_orders = [&] {
+    if (number >= workers) return;
+    work(setup, *worker,
+         office != nullptr ? sweep::Question([&](const auto& report) {
+           return office->coordinator().next(report);
+         })
+                           : sweep::question_for(*leaders));
+  };
+  // One of several ranks that fails alone ends the job here: its thread can't outlive the others.
+  if (comm.size() == 1)
+    take_orders();
+  else
+    run_guarded(comm, take_orders);
+}
+
 /// Collective.
 void run(const SweepOptions& options, Communicator& comm) {
   const Sweep sweep = load(options, comm);
@@ -243,42 +298,13 @@ void run(const SweepOptions& options, Communicator& comm) {
     // Tasks of an array begin at the same time; the last job, which makes the tables, writes it.
     if (!options.only) replace_file(sweep.folder / "sweep.toml", read_config_text(options.path));
   });
-  if (comm.is_root())
-    log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
-                        sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
-                        workers, options.ranks_per_trial, sweep.folder.string()));
-  DeviceOptions device = options.device;
-  StoreOptions store = options.store;
-  count_sharers(device, comm);
-  settle_memory(store, comm);
-  // Ranks beyond the last whole worker are a worker that never asks.
-  const int number = comm.rank() / options.ranks_per_trial;
-  const auto worker = comm.split(number);
-  const bool leads = worker->is_root() && number < workers;
-  const auto leaders = comm.split(leads ? 0 : 1);
-  const TrialSetup setup{.sweep = sweep.config,
-                         .plan = sweep.plan,
-                         .folder = sweep.folder / "trials",
-                         .command = options.command,
-                         .device = device,
-                         .store = store};
-  std::jthread server;  // joined even if this rank's own work throws
-  if (office)
-    server = std::jthread(
-        [&] { run_guarded(comm, [&] { sweep::serve(*leaders, office->coordinator()); }); });
-  const auto take_orders = [&] {
-    if (number >= workers) return;
-    work(setup, *worker,
-         office ? sweep::Question(
-                      [&](const auto& report) { return office->coordinator().next(report); })
-                : sweep::question_for(*leaders));
-  };
-  // One of several ranks that fails alone ends the job here: its thread can't outlive the others.
-  if (comm.size() == 1)
-    take_orders();
-  else
-    run_guarded(comm, take_orders);
-  if (server.joinable()) server.join();
+  if (!options.tables) {
+    if (comm.is_root())
+      log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
+                          sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
+                          workers, options.ranks_per_trial, sweep.folder.string()));
+    run_trials(options, sweep, workers, office.get(), comm);
+  }
   Ending ending;
   together(comm, [&] {
     if (office) ending = office->conclude();
@@ -303,18 +329,23 @@ void add_sweep_command(CLI::App& app, Request& request) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  command->add_flag("--continue", options->continues,
-                    "go on with the sweep if it was begun before, else begin it");
-  command->add_flag("--retry-failed", options->retries,
-                    "the same, and run the trials that failed once more");
-  command
-      ->add_option("--only", options->only,
-                   "run trial number N of --list alone: for the tasks of a job array; --continue "
-                   "makes the tables when all are done")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000000000));
+  auto* continues = command->add_flag("--continue", options->continues,
+                                      "go on with the sweep if it was begun before, else begin it");
+  auto* retries = command->add_flag("--retry-failed", options->retries,
+                                    "the same, and run the trials that failed once more");
+  auto* only = command
+                   ->add_option("--only", options->only,
+                                "run trial number N of --list alone: for the tasks of a job "
+                                "array; --tables makes the tables when all are done")
+                   ->type_name("N")
+                   ->check(CLI::Range(1, 1000000000));
   add_set_option(*command, options->overrides);
-  command->add_flag("--list", options->lists, "list the trials, and run nothing");
+  auto* lists = command->add_flag("--list", options->lists, "list the trials, and run nothing");
+  auto* tables = command->add_flag(
+      "--tables", options->tables,
+      "make the tables of the trials that were run, say how many are missing, and run nothing");
+  for (auto* other : {continues, retries, lists}) tables->excludes(other);
+  tables->excludes(only);
   add_device_options(*command, options->device);
   add_store_options(*command, options->store);
   add_watch_options(*command, request.limits);
@@ -322,12 +353,14 @@ void add_sweep_command(CLI::App& app, Request& request) {
   command->footer(
       R"(Writes OUT/NAME: sweep.csv while it runs, sweep.h5 at the end, and every trial's run in
 trials/. Results do not depend on the number of workers or of their ranks. Signals stop a sweep as
-they stop a run (exit code 75); it ends with exit code 1 if a trial failed.
+they stop a run (exit code 75); it ends with exit code 1 if a trial failed or, with --tables, is
+missing.
 
 Examples:
   fedselect sweep configs/sweeps/rate.toml
   mpirun -n 8 fedselect sweep configs/sweeps/rate.toml --ranks-per-trial 2
   mpirun -n 8 fedselect sweep configs/sweeps/rate.toml --continue
+  fedselect sweep configs/sweeps/rate.toml --tables
   analysis/sweep runs/rate)");
   command->callback([&request, options] {
     options->command = request.words;

@@ -143,10 +143,15 @@ bool Schedule::promote(const std::string& method, std::size_t rung, bool is_fina
   return is_final;
 }
 
+std::int64_t Schedule::waiting() const {
+  std::int64_t waiting = 0;
+  for (std::size_t trial = 0; trial < trials_.size(); ++trial) waiting += is_ready(trial) ? 1 : 0;
+  return waiting;
+}
+
 bool Schedule::over() const {
-  for (std::size_t trial = 0; trial < trials_.size(); ++trial)
-    if (trials_[trial].runs || is_ready(trial)) return false;
-  return true;
+  return waiting() == 0 && std::none_of(trials_.begin(), trials_.end(),
+                                        [](const Progress& trial) { return trial.runs; });
 }
 
 }  // namespace fedselect::sweep

@@ -38,6 +38,8 @@ class Schedule {
   std::int64_t next_rounds(std::size_t trial) const {
     return rounds_of(trial, trials_[trial].rung());
   }
+  /// Trials that have a task which nobody was handed.
+  std::int64_t waiting() const;
   /// Nothing runs and nothing is left to do.
   bool over() const;
 

@@ -13,8 +13,10 @@ import experiment  # noqa: E402
 from program import program, run  # noqa: E402
 from slurm_cluster import Cluster, why_not  # noqa: E402
 
+CHECKPOINT_ROUNDS = 5
 # Rounds of some 30 ms, so that there is time to end a job between them.
-SLOW = [word for key in ("model.hidden=800", "train.passes=80", "evaluate.every=25", "checkpoint.every_rounds=5")
+SLOW = [word for key in (
+    "model.hidden=800", "train.passes=80", "evaluate.every=25", f"checkpoint.every_rounds={CHECKPOINT_ROUNDS}")
         for word in ("--set", key)]
 TRIAL_ROUNDS = 40
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from conftest import CHECKPOINT_ROUNDS, SLOW
 from experiment import differences
 from program import program, run
 from slurm_cluster import wait_until
@@ -48,6 +49,12 @@ class Desk:
         """Rounds of the run so far."""
         metrics = self.home / "metrics.csv"
         return max(0, metrics.read_text().count("\n") - 1) if metrics.exists() else 0
+
+    def resumed(self):
+        """After how many rounds each start but the first went on: from a checkpoint, not from the beginning."""
+        starts = [start["after_rounds"] for start in json.loads((self.home / "manifest.json").read_text()).get("resumed", [])]
+        assert all(rounds >= CHECKPOINT_ROUNDS for rounds in starts), starts
+        return starts
 
     def under_way(self, rounds):
         wait_until(lambda: self.rounds() >= rounds, 60, f"{rounds} rounds")
@@ -122,15 +129,28 @@ def table(folder):
 
 def test_sweep_in_one_job(desk, sweep):
     [job] = desk.submit("sweep", "--nodes", 2, "--ranks-per-node", 2, "--ranks-per-trial", 2)
-    desk.cluster.wait_for(job, 120)
+    desk.done(job)
     assert table(desk.folder / "runs/sweep") == sweep
 
 
 def test_sweep_as_an_array(desk, sweep):
     trials = len(sweep)
-    jobs = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
-    desk.cluster.wait_for(jobs[-1], 200)
+    array, tables = desk.submit("sweep", "--trials", trials, "--ranks-per-node", 1)
+    for number in range(1, trials + 1):
+        desk.done(f"{array}_{number}")
+        assert "1 trials, 1 workers" in desk.log(f"{array}_{number}")
+    desk.done(tables)       # it runs nothing
     assert table(desk.folder / "runs/sweep") == sweep
+
+
+def test_sweep_as_an_array_that_is_cancelled(desk, experiments, sweep):
+    """The job that makes the tables says what is missing, and doesn't run it alone."""
+    array, tables = desk.submit("sweep", "--trials", len(sweep), "--ranks-per-node", 1, "--", *experiments.lasting(30))
+    wait_until(lambda: list(desk.folder.glob("runs/sweep/journal/*.jsonl")), 60, "a first trial")
+    desk.cluster.command("scancel", array)
+    assert desk.done(tables, "FAILED")["ExitCode"] == "1:0"
+    assert f"{len(sweep)} of {len(sweep)} trials are missing" in desk.log(tables)
+    assert {row["status"] for row in table(desk.folder / "runs/sweep")} == {"waiting"}
 
 
 @pytest.fixture
@@ -153,7 +173,7 @@ def check_study(folder):
 
 
 def test_scaling_study_in_one_job(desk, study):
-    [job] = desk.submit("scaling", "--nodes", 2, "--ranks-per-node", 2)
+    [job] = desk.submit("scaling", "--ranks-per-node", 2)    # two nodes: the largest point has four ranks
     desk.done(job)
     check_study(study)
 
@@ -195,9 +215,27 @@ def test_time_limit_puts_a_job_back_until_it_is_done(desk, experiments):
     desk.signal_ranks(job, signal.SIGCONT)
     shown = desk.done(job)
     assert int(shown["Restarts"]) >= 1, desk.log(job)
-    resumed = json.loads((desk.home / "manifest.json").read_text())["resumed"]
-    assert len(resumed) == int(shown["Restarts"])
+    assert len(desk.resumed()) == int(shown["Restarts"])
     assert differences(expected, desk.home) == []
+
+
+def test_time_limit_puts_a_scaling_study_back(desk):
+    """As above; a study writes no checkpoint: the warning ends the ranks, and the next start goes on after whole repeats."""
+    path = desk.folder / "slow.toml"
+    slow = ", ".join(f'"{word}"' for word in SLOW[1::2])
+    path.write_text(f'name = "slow"\nconfig = "{desk.config}"\nvalues = [2]\nrounds = 30\nwarmup = 1\nrepeats = 5\nset = [{slow}]\n')
+    job = desk.sbatch("--time=1", "--signal=B:USR1@25", "--nodes=2", "--ntasks-per-node=1", JOBS / "scaling.sbatch", path,
+                      "--point", 2)
+    measured = desk.folder / "runs/slow/points/2.h5"
+    wait_until(measured.exists, 60, "a repeat")
+    desk.signal_ranks(job, signal.SIGSTOP)
+    wait_until(lambda: "the time limit is near" in desk.log(job), 60, "a warning")
+    desk.signal_ranks(job, signal.SIGCONT)
+    shown = desk.done(job)
+    assert int(shown["Restarts"]) >= 1, desk.log(job)
+    assert re.search(r"[1-4] of 5 repeats were measured before", desk.log(job))
+    with h5py.File(measured) as file:
+        assert file["rounds/phase_seconds"].shape[:3] == (1, 5, 30)
 
 
 def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
@@ -212,6 +250,7 @@ def test_a_node_that_is_set_down_in_mid_run(desk, experiments):
         shown = desk.done(job)
         assert shown["Restarts"] == "1"
         assert lost not in desk.cluster.command("scontrol", "show", "hostnames", shown["NodeList"]).split()
+        assert len(desk.resumed()) == 1
         assert differences(expected, desk.home) == []
     finally:
         desk.cluster.command("scontrol", "update", f"NodeName={lost}", "State=RESUME")
@@ -227,6 +266,7 @@ def test_a_job_that_is_preempted(desk, experiments, machine):
     desk.cluster.wait_for(urgent)
     shown = desk.done(job)
     assert shown["Restarts"] == "1"
+    assert len(desk.resumed()) == 1
     assert differences(expected, desk.home) == []
 
 
@@ -244,6 +284,7 @@ def test_a_cancelled_job_leaves_a_usable_checkpoint(desk, experiments):
     assert shown["Restarts"] == "0"
     assert (desk.home / "checkpoint.h5").exists()
     finish_elsewhere(desk, lasting)
+    assert len(desk.resumed()) == 1
     assert differences(expected, desk.home) == []
 
 

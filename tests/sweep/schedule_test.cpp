@@ -57,9 +57,12 @@ TEST(Schedule, MethodsAreExpectedToTakeWhatTheyTook) {
 TEST(Schedule, ATaskThatWasGivenBackComesAgain) {
   const Plan plan = plan_of(1, 10);
   Schedule schedule(plan, {});
+  EXPECT_EQ(schedule.waiting(), 1);
   const auto task = schedule.next();
   EXPECT_FALSE(schedule.next());
+  EXPECT_EQ(schedule.waiting(), 0);
   schedule.give_back(*task);
+  EXPECT_EQ(schedule.waiting(), 1);
   EXPECT_EQ(take_all(schedule), (Tasks{{0, 10}}));
 }
 
@@ -71,6 +74,7 @@ TEST(Schedule, HalvingLetsTheBestThirdGoOn) {
   for (std::size_t trial = 0; trial < 8; ++trial)
     schedule.finish({trial, 2}, static_cast<double>(trial), 1);
   EXPECT_FALSE(schedule.next());  // the ninth is not there
+  EXPECT_EQ(schedule.waiting(), 0);
   EXPECT_FALSE(schedule.over());
   schedule.finish({8, 2}, -1, 1);
   EXPECT_EQ(take_all(schedule), (Tasks{{5, 6}, {6, 6}, {7, 6}}));

@@ -234,7 +234,7 @@ def test_tasks_of_an_array_may_begin_at_once(grid, tmp_path):
     for task in tasks:
         output, _ = task.communicate(timeout=100)
         assert task.returncode == 0, output
-    run(*arguments)
+    run("sweep", path, "--out", tmp_path, "--tables", "--quiet")     # runs nothing: the tasks have done it all
     assert table(tmp_path) == table(folder)
 
 
@@ -286,14 +286,57 @@ def test_results_with_keys_set_for_all_trials(grid, tmp_path):
     assert done.returncode == 2 and "--set train.lr=1: the sweep sets train.lr itself" in done.stderr
 
 
+def test_tables_of_an_array_with_gaps(tmp_path):
+    path = write(tmp_path, FAILING)
+    tables = ("sweep", path, "--out", tmp_path, "--tables", "--quiet")
+    for number in (1, 2, 5):
+        run("sweep", path, "--out", tmp_path, "--only", number, "--quiet", check=False)
+    before = sorted(tmp_path.glob("sweep/trials/*/*"))
+    done = run(*tables, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "5 of 8 trials are missing" in done.stderr and "1 of 8 trials failed" in done.stderr
+    assert [row["status"] for row in table(tmp_path)] == ["done"] * 2 + ["waiting"] * 2 + ["failed"] + ["waiting"] * 3
+    assert sorted(tmp_path.glob("sweep/trials/*/*")) == before
+    assert '"begun"' not in "".join(path.read_text() for path in tmp_path.glob("sweep/journal/sweep.jsonl"))
+
+
+def test_halving_that_was_cut_off_has_tables_with_gaps(tmp_path):
+    path = write(tmp_path, HALVING.format(wait=""), rounds=6)
+    arguments = ("sweep", path, "--out", tmp_path, "--quiet")
+    run(*arguments)
+    whole = table(tmp_path)
+    run(*arguments, "--tables")
+    assert table(tmp_path) == whole
+    journal = tmp_path / "sweep/journal/sweep.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-4]))
+    done = run(*arguments, "--tables", check=False)
+    assert done.returncode == 1 and "of 24 trials are missing, or not at their ends" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("option", [["--continue"], ["--only", "1"], ["--retry-failed"], ["--list"]])
+def test_tables_with_what_would_run_or_list_is_wrong(tmp_path, option):
+    done = run("sweep", write(tmp_path, GRID), "--out", tmp_path, "--tables", *option, check=False)
+    assert done.returncode == 2 and "excludes" in done.stderr, done.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_tables_of_a_sweep_that_was_not_begun_are_wrong(tmp_path):
+    done = run("sweep", write(tmp_path, GRID), "--out", tmp_path, "--tables", check=False)
+    assert done.returncode == 2 and "sweep: no sweep was begun there" in done.stderr, done.stderr
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_array_of_tasks_comes_to_the_same_tables(grid, tmp_path):
     path, folder, _ = grid
     trials = ask("sweep", path, "--list").splitlines()
     assert [line.split()[1] for line in trials] == [row["trial"] for row in table(folder)]
     for number in range(1, len(trials) + 1):
         run("sweep", path, "--out", tmp_path, "--only", number, "--quiet", ranks=1 + number % 2)
+        done = {path.parent.name for path in tmp_path.glob("sweep/trials/*/result.h5")}
+        assert done == {line.split()[1] for line in trials[:number]}
     assert not (tmp_path / "sweep/sweep.csv").exists()
-    run("sweep", path, "--out", tmp_path, "--continue", "--quiet")
+    assert "best of" in run("sweep", path, "--out", tmp_path, "--tables", "--quiet", ranks=2).stdout
     assert table(tmp_path) == table(folder)
+    assert (tmp_path / "sweep/sweep.h5").exists() and (tmp_path / "sweep/sweep.toml").read_text() == path.read_text()
     done = run("sweep", path, "--out", tmp_path, "--only", 99, check=False)
     assert done.returncode == 2 and "--only 99: the sweep has 12 trials" in done.stderr
