@@ -371,16 +371,16 @@ TEST_F(AllocationsResNet, NoneInATrainingStep) { expect_none(); }
 TEST_F(Kit, WorkForTheHostIsDoneOnceWhileTheNextPassRuns) {
   Trainer trainer = make_trainer();
   int done = 0;
-  const pulse::Computing computing;
-  for (int batch = 0; batch < 20; ++batch) pulse::beat();
+  const pulse::Work work(pulse::Kind::training);
+  for (int batch = 0; batch < 20; ++batch) pulse::begin_batch(1);
   trainer.while_busy([&] {
     ++done;
-    EXPECT_FALSE(pulse::has_pace());  // the watchdog does not take it for a batch
+    EXPECT_FALSE(pulse::longest_batch());  // the watchdog does not take it for a batch
   });
   EXPECT_EQ(done, 0);
   trainer.passes(2, Scope::all);
   EXPECT_EQ(done, 1);
-  EXPECT_TRUE(pulse::has_pace());
+  EXPECT_TRUE(pulse::longest_batch());
   trainer.while_busy([&] { ++done; });
   trainer.do_aside();
   trainer.do_aside();
