@@ -210,6 +210,33 @@ def test_one_that_fails_ends_no_other(tmp_path, ranks, per_trial):
     assert begun == 8 + 4
 
 
+def peak_of_failures(folder, seeds):
+    """Resident bytes at most. What a sanitizer keeps of freed memory is none of the program's."""
+    path = folder / "sweep.toml"
+    path.write_text(FAILING.replace("0.05, ", "").replace("seeds = [1, 2]", f"seeds = {list(range(seeds))}") + f"""
+[[parameter]]
+key = "model.initial"
+values = ["", "{folder / "nowhere"}"]
+""")
+    sanitizer = f"{os.environ.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1"
+    command = [program(), "sweep", path, "--out", folder / str(seeds), "--quiet"]
+    job = subprocess.Popen(command, env=os.environ | ALONE | {"ASAN_OPTIONS": sanitizer}, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(job.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    rows = table(folder / str(seeds))
+    assert [row["status"] for row in rows] == ["failed"] * 4 * seeds
+    return usage.ru_maxrss * 1024
+
+
+def test_memory_does_not_grow_with_what_fails(tmp_path):
+    """The data are 23 MB. Half of the trials fail in training, half while they are loaded, after their data were."""
+    data = make_idx(tmp_path / "data", train=1500, test=300, size=112)
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT.format(data=data, rounds=1))
+    few, many = (peak_of_failures(tmp_path, seeds) for seeds in (1, 6))
+    assert many - few < 40e6
+
+
 def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
     path = write(tmp_path, GRID.replace("train.lr", "train.lx"))
     done = run("sweep", path, "--out", tmp_path, check=False)
