@@ -71,10 +71,13 @@ class Planner {
   }
 
   Plan make() {
-    for (const Point& point : make_points(sweep_)) {
+    const std::vector<Point> points = make_points(sweep_);
+    for (const Point& point : points) {
       std::vector<Config> configs;  // one a seed
       for (const auto& seed : seeds_) configs.push_back(read(point, seed));
-      for (const std::size_t m : choose_methods(configs.front())) add(point, configs, m);
+      const std::vector<std::size_t> methods = choose_methods(configs.front());
+      check_size(points.size(), methods.size());
+      for (const std::size_t m : methods) add(point, configs, m);
     }
     return std::move(plan_);
   }
@@ -129,6 +132,13 @@ class Planner {
     plan_.candidates.push_back(std::move(candidate));
     std::move(pending_.begin(), pending_.end(), std::back_inserter(plan_.trials));
     pending_.clear();
+  }
+
+  void check_size(std::size_t points, std::size_t methods) const {
+    require(points * seeds_.size() * methods <= kMostTrials,
+            fmt::format("{} points x {} seeds x {} methods: a sweep has {} trials at most: take "
+                        "fewer of them",
+                        points, seeds_.size(), methods, kMostTrials));
   }
 
   void check_rungs(const Config& config) const {

@@ -244,6 +244,14 @@ def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
     path = write(tmp_path, GRID + '[[parameter]]\nkey = "data.clients"\nvalues = [100000]\n')
     done = run("sweep", path, "--out", tmp_path, check=False)
     assert done.returncode == 2 and "data.clients" in done.stderr
+    path = write(tmp_path, GRID.replace("seeds = [1, 2]", f"seeds = {list(range(1001))}") + '''[[parameter]]
+key = "train.momentum"
+low = 0
+high = 0.9
+points = 200
+''')
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "800 points x 1001 seeds x 2 methods: a sweep has 1000000 trials at most" in done.stderr
     path = write(tmp_path, GRID)
     done = run("sweep", path, "--out", tmp_path, "--ranks-per-trial", 3, ranks=2, check=False)
     assert done.returncode == 2 and "--ranks-per-trial 3: the job has 2 ranks" in done.stderr
