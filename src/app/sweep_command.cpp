@@ -48,6 +48,7 @@ struct SweepOptions {
 struct Sweep {
   sweep::SweepConfig config;
   sweep::Plan plan;
+  std::int64_t clients = 0;  ///< of the first trial
   fs::path folder;
 };
 
@@ -88,7 +89,8 @@ Sweep load(const SweepOptions& options, Communicator& comm) {
     }
   });
   // Data that suit no trial are found here.
-  load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
+  const ClientData data = load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
+  sweep.clients = data.config.data.clients;
   sweep.folder = fs::path(options.out) / sweep.config.name;
   return sweep;
 }
@@ -104,6 +106,17 @@ int count_workers(const SweepOptions& options, const Communicator& comm) {
         "time: add --ranks-per-trial {}, or use another library",
         comm.size()));
   return workers;
+}
+
+void warn_of_idle_ranks(const Sweep& sweep, int ranks, int ranks_per_trial, RunLog& log) {
+  const int workers = ranks / ranks_per_trial;
+  const auto trials = static_cast<std::int64_t>(sweep.plan.trials.size());
+  for (const std::string& idle :
+       {describe_idle(ranks, "ranks", workers * ranks_per_trial,
+                      fmt::format("places in workers of {}", ranks_per_trial)),
+        describe_idle(workers, "workers", trials, "trials"),
+        describe_idle(ranks_per_trial, "ranks of a trial", sweep.clients, "clients")})
+    if (!idle.empty()) log.warn(fmt::format("warning: {}", idle));
 }
 
 /// The folder of the sweep, which may be one that was begun before.
@@ -243,10 +256,10 @@ void run(const SweepOptions& options, Communicator& comm) {
     // Tasks of an array begin at the same time; the last job, which makes the tables, writes it.
     if (!options.only) replace_file(sweep.folder / "sweep.toml", read_config_text(options.path));
   });
-  if (comm.is_root())
-    log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
-                        sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
-                        workers, options.ranks_per_trial, sweep.folder.string()));
+  log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
+                      sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
+                      workers, options.ranks_per_trial, sweep.folder.string()));
+  warn_of_idle_ranks(sweep, comm.size(), options.ranks_per_trial, log);
   DeviceOptions device = options.device;
   StoreOptions store = options.store;
   count_sharers(device, comm);

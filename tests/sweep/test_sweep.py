@@ -133,6 +133,17 @@ def test_results_of_a_killed_and_of_a_stopped_sweep(grid, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("trials/*/result.h5")}
 
 
+def test_what_is_wrong_with_the_number_of_ranks_is_told(tmp_path):
+    path = write(tmp_path, SWEEP.replace("seeds = [1, 2]", 'seeds = [1]\nmethods = ["fedavg"]'), rounds=1)
+    told = run("sweep", path, "--out", tmp_path / "a", "--quiet", ranks=2).stderr
+    assert told.count("warning: ") == 1 and "warning: 2 workers for 1 trials, 1 without work" in told
+    told = run("sweep", path, "--out", tmp_path / "b", "--quiet", "--ranks-per-trial", 5, ranks=6).stderr
+    assert told.count("warning: ") == 2
+    assert "warning: 6 ranks for 5 places in workers of 5, 1 without work" in told
+    assert "warning: 5 ranks of a trial for 4 clients, 1 without work" in told
+    assert "warning: " not in run("sweep", path, "--out", tmp_path / "c", "--quiet").stderr
+
+
 HALVING = SWEEP + """
 [search]
 kind = "random"
