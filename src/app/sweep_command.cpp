@@ -91,6 +91,7 @@ Sweep load(const SweepOptions& options, Communicator& comm) {
   // Data that suit no trial are found here.
   const ClientData data = load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
   sweep.clients = data.config.data.clients;
+  sweep::weigh_models(sweep.plan, data.data.image, data.data.classes);
   sweep.folder = fs::path(options.out) / sweep.config.name;
   return sweep;
 }
