@@ -168,9 +168,13 @@ class Office {
         lock_(writes_ ? std::make_unique<RunLock>(sweep.folder) : nullptr),
         journal_(sweep.folder.string(),
                  options.only ? sweep.plan.trials.front().id : std::string("sweep")),
-        coordinator_(
-            sweep.plan, sweep.config, journal_, options.retries,
-            {.stops = stop_requested, .finished = [this](const Record& record) { tell(record); }}),
+        coordinator_(sweep.plan, sweep.config, journal_, options.retries,
+                     {.stops = stop_requested,
+                      .finished = [this](const Record& record) { tell(record); },
+                      .saved =
+                          [this](const std::string& trial) {
+                            return time_of_checkpoint(sweep_.folder / "trials" / trial);
+                          }}),
         progress_(
             sweep.config.name, coordinator_.schedule().total(), log.draws_bar(),
             [this](const std::string& line) { log_.progress(line); },

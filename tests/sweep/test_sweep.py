@@ -133,6 +133,27 @@ def test_results_of_a_killed_and_of_a_stopped_sweep(grid, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("trials/*/result.h5")}
 
 
+def test_one_that_fails_is_killed_without_advancing(tmp_path):
+    """Three jobs were killed in each of two trials; in one of them the last one wrote a checkpoint."""
+    path = write(tmp_path, SWEEP.replace("seed", 'methods = ["fedavg"]\nseed'), rounds=1000)
+    arguments = ["sweep", path, "--out", tmp_path, "--set", "checkpoint.every_rounds=50"]
+    home = tmp_path / "sweep"
+    job = start(arguments, 1)
+    wait_until(lambda: list(home.glob("trials/*/checkpoint.h5")), job)
+    kill_all(job.pid)
+    journal = home / "journal/sweep.jsonl"
+    begun = json.loads(journal.read_text().splitlines()[0])
+    other = next(line.split()[1] for line in ask(*arguments, "--list").splitlines() if begun["trial"] not in line)
+    with open(journal, "a") as file:
+        for trial in [begun["trial"]] * 2 + [other] * 3:
+            file.write(json.dumps(begun | {"trial": trial, "time": "2026-01-01T00:00:00.000Z"}) + "\n")
+    done = run(*arguments, "--continue", "--quiet", check=False)
+    assert done.returncode == 1, done.stderr
+    assert {row["trial"]: (row["status"], row["message"]) for row in table(tmp_path)} == {
+        begun["trial"]: ("done", ""), other: ("failed", "the job ended 3 times while it ran")}
+    run(*arguments, "--retry-failed", "--quiet")
+
+
 def test_what_is_wrong_with_the_number_of_ranks_is_told(tmp_path):
     path = write(tmp_path, SWEEP.replace("seeds = [1, 2]", 'seeds = [1]\nmethods = ["fedavg"]'), rounds=1)
     told = run("sweep", path, "--out", tmp_path / "a", "--quiet", ranks=2).stderr
