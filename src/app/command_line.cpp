@@ -4,13 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "app/failure.hpp"
+#include "app/launcher.hpp"
 #include "app/version.hpp"
 #include "io/config_problems.hpp"
 
@@ -38,20 +37,8 @@ Environment:
 
 "fedselect COMMAND --help" tells more.)";
 
-/// Rank variables of the launchers, the most specific first.
-constexpr std::array kRankVariables{"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
-                                    "SLURM_PROCID"};
-
 void say(const std::string& text) {
-  if (is_first_rank()) fmt::print("{}", text);
-}
-
-/// All ranks get here. Only the first one fails: a launcher that sees another rank fail may kill
-/// the first before it has spoken.
-int refuse(const std::string& message) {
-  if (!is_first_rank()) return kExitSuccess;
-  say_failure(message);
-  return kExitBadInput;
+  if (launch().is_first) fmt::print("{}", text);
 }
 
 /// The message for a first word that is no command; empty if it is one, or an option.
@@ -78,10 +65,10 @@ std::string reached(const CLI::App& app) {
 
 }  // namespace
 
-bool is_first_rank() {
-  for (const char* variable : kRankVariables)
-    if (const char* rank = std::getenv(variable)) return std::string_view(rank) == "0";
-  return true;
+int refuse(const std::string& message) {
+  if (!launch().is_first) return kExitSuccess;
+  say_failure(message);
+  return kExitBadInput;
 }
 
 std::optional<int> parse_command_line(int argc, char** argv, Request& request) {

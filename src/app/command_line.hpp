@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "app/commands.hpp"
 
@@ -13,7 +14,9 @@ namespace fedselect {
 /// prints.
 std::optional<int> parse_command_line(int argc, char** argv, Request& request);
 
-/// Whether this process is the first rank of a job, or alone, going by the launcher's environment.
-bool is_first_rank();
+/// For what is wrong alike on all ranks while MPI doesn't join them: the first one says so and gets
+/// the exit code of bad input. The others get that of success: a launcher that sees another rank
+/// fail may kill the first before it has spoken.
+int refuse(const std::string& message);
 
 }  // namespace fedselect

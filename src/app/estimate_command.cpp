@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include "app/estimator.hpp"
 #include "app/failure.hpp"
 #include "base/error.hpp"
+#include "estimate/time_limit.hpp"
 #include "fed/traffic.hpp"
 #include "files/atomic_file.hpp"
 
@@ -38,29 +40,17 @@ std::optional<std::int64_t> parse_whole(std::string_view text) {
   return is_whole ? std::optional(value) : std::nullopt;
 }
 
-/// Seconds of "H:MM:SS".
-double parse_limit(const std::string& text) {
-  constexpr double kBase = 60;
-  double seconds = 0;
-  int parts = 0;
-  for (std::size_t at = 0; at <= text.size(); ++parts) {
-    const std::size_t end = std::min(text.find(':', at), text.size());
-    const auto part = parse_whole(std::string_view(text).substr(at, end - at));
-    if (!part || parts == 3 || (parts > 0 && static_cast<double>(*part) >= kBase))
-      throw InputError(
-          fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00", text));
-    seconds = kBase * seconds + static_cast<double>(*part);
-    at = end + 1;
-  }
-  if (parts != 3)
-    throw InputError(
-        fmt::format("--time {}: must be hours, minutes and seconds, such as 2:00:00", text));
-  return seconds;
-}
-
 /// What is given, else what Slurm says of this job.
 std::optional<double> find_limit(const std::string& text) {
-  if (!text.empty()) return parse_limit(text);
+  if (!text.empty()) {
+    const auto limit = parse_time_limit(text);
+    require(
+        limit.has_value(),
+        fmt::format("--time {}: must be MINUTES, M:S, H:M:S, DAYS-HOURS, D-H:M or D-H:M:S, such "
+                    "as 2:00:00",
+                    text));
+    return limit;
+  }
   const char* end = std::getenv("SLURM_JOB_END_TIME");  // seconds since 1970
   const auto seconds = end == nullptr ? std::nullopt : parse_whole(end);
   if (!seconds) return std::nullopt;
@@ -142,9 +132,11 @@ void add_estimate_command(CLI::App& app, Request& request) {
                    "federation would cost them")
       ->type_name("FILE");
   command
-      ->add_option("--time", options->time,
-                   "limit of the job, to be warned of (default: what Slurm says of this job)")
-      ->type_name("H:MM:SS");
+      ->add_option(
+          "--time", options->time,
+          "limit of the job, as Slurm writes it (120, 2:00:00, 1-12), to be warned of (default: "
+          "what Slurm says of this job)")
+      ->type_name("TIME");
   command->add_option("--out", options->out, "folder in which the run would be made")
       ->type_name("DIR")
       ->capture_default_str();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "app/text.hpp"
 
@@ -165,9 +166,9 @@ std::vector<std::string> warnings_of(const ExperimentForecast& forecast) {
   if (forecast.merges_robustly)
     warnings.emplace_back(
         "time: without what the merge of server.merge takes, which grows with the cohort");
-  if (forecast.clients < forecast.ranks.count)
-    warnings.push_back(fmt::format("{} ranks for {} clients, {} without work", forecast.ranks.count,
-                                   forecast.clients, forecast.ranks.count - forecast.clients));
+  if (auto idle = describe_idle(forecast.ranks.count, "ranks", forecast.clients, "clients");
+      !idle.empty())
+    warnings.push_back(std::move(idle));
   return warnings;
 }
 

@@ -10,6 +10,7 @@
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
 #include "app/passing_folder.hpp"
+#include "app/text.hpp"
 #include "base/heap.hpp"
 #include "data/fingerprint.hpp"
 #include "estimate/process_memory.hpp"
@@ -128,6 +129,17 @@ Estimator::Measured Estimator::measure(std::size_t index) {
   const std::vector<Turn> turns = rehearse(timed).lifetime(rounds);
 
   const Device device = device_.view();
+  const std::size_t on_device = device.memory > 0 ? device_bytes(setup, algorithm) : 0;
+  together(comm_, [&] {
+    if (on_device > device_.room())
+      throw InputError(fmt::format(
+          "{}: {} clients at a time and the data set need {} of a GPU's memory, but a rank has {}: "
+          "take a smaller model or train.batch, a smaller --group, fewer ranks on a GPU, or "
+          "--device cpu",
+          method.label, plan_groups(setup, algorithm).size,
+          describe_bytes(static_cast<std::int64_t>(on_device)),
+          describe_bytes(static_cast<std::int64_t>(device_.room()))));
+  });
   const auto on_rank =
       static_cast<std::size_t>(std::min(kMostTimed, plan_groups(setup, algorithm).size));
   const Partition partition = client_with(on_rank * static_cast<std::size_t>(comm_.size()), timed);
@@ -154,7 +166,7 @@ Estimator::Measured Estimator::measure(std::size_t index) {
   if (comm_.is_root())
     measured.cost.result_bytes = fs::file_size(folder->path() / run_folder::kResult);
   shared_bytes_ = measure_memory().shared;
-  if (device.memory > 0) measured.device_bytes = device_bytes(setup, algorithm);
+  measured.device_bytes = on_device;
   return measured;
 }
 

@@ -148,8 +148,8 @@ void RankDevice::open_gpu(Communicator& comm) {
   const bool shared = sharing.most > 1;
   sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)
                                      : cuda::make_nccl_sum(*ops_, comm);
-  memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(cuda::free_memory())) /
-            static_cast<std::size_t>(std::max(sharing.here, sharers_));
+  room_ = cuda::free_memory() / static_cast<std::size_t>(std::max(sharing.here, sharers_));
+  memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(room_));
   notes_.push_back(fmt::format("device {}, sums over ranks by {}{}", ops_->device(), sums_->name(),
                                shared ? " (ranks share a GPU, which NCCL can't)" : ""));
 }

@@ -31,6 +31,8 @@ class RankDevice {
   RankDevice(const DeviceOptions& options, Communicator& comm);
 
   Device view() const { return {*ops_, *sums_, group_, memory_}; }
+  /// Bytes of a GPU's free memory that are this rank's; 0: it has none.
+  std::size_t room() const { return room_; }
   /// What this rank computes on: a CPU's instruction set, or a GPU and where it sits.
   const std::string& place() const { return place_; }
   /// Lines for the log: what the ranks compute on, and why.
@@ -42,7 +44,8 @@ class RankDevice {
 
   int group_;
   int sharers_;
-  std::size_t memory_ = 0;
+  std::size_t room_ = 0;
+  std::size_t memory_ = 0;  ///< of it, what a group may take
   std::unique_ptr<ops::Ops> ops_;
   std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops
   std::string place_;

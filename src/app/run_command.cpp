@@ -8,6 +8,7 @@
 #include "app/failure.hpp"
 #include "app/runner.hpp"
 #include "app/stop_signal.hpp"
+#include "app/text.hpp"
 #include "app/watch_options.hpp"
 #include "base/error.hpp"
 #include "io/run_folder.hpp"
@@ -33,10 +34,9 @@ struct RunOptions {
 };
 
 void warn_of_idle_ranks(const Experiment& experiment, const Communicator& comm, RunLog& log) {
-  const auto clients = experiment.partition.clients();
-  if (static_cast<std::size_t>(comm.size()) > clients)
-    log.warn(fmt::format("warning: {} ranks for {} clients, {} without work", comm.size(), clients,
-                         static_cast<std::size_t>(comm.size()) - clients));
+  const auto clients = static_cast<std::int64_t>(experiment.partition.clients());
+  if (const auto idle = describe_idle(comm.size(), "ranks", clients, "clients"); !idle.empty())
+    log.warn(fmt::format("warning: {}", idle));
 }
 
 void warn_of_caveats(const Config& config, RunLog& log) {

@@ -50,6 +50,7 @@ struct SweepOptions {
 struct Sweep {
   sweep::SweepConfig config;
   sweep::Plan plan;
+  std::int64_t clients = 0;  ///< of the first trial
   fs::path folder;
 };
 
@@ -90,7 +91,11 @@ Sweep load(const SweepOptions& options, Communicator& comm) {
     }
   });
   // Data that suit no trial are found here.
-  if (!options.tables) load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
+  if (!options.tables) {
+    const ClientData data = load_client_data(source_of(sweep.config, sweep.plan, 0), comm);
+    sweep.clients = data.config.data.clients;
+    sweep::weigh_models(sweep.plan, data.data.image, data.data.classes);
+  }
   sweep.folder = fs::path(options.out) / sweep.config.name;
   return sweep;
 }
@@ -106,6 +111,17 @@ int count_workers(const SweepOptions& options, const Communicator& comm) {
         "time: add --ranks-per-trial {}, or use another library",
         comm.size()));
   return workers;
+}
+
+void warn_of_idle_ranks(const Sweep& sweep, int ranks, int ranks_per_trial, RunLog& log) {
+  const int workers = ranks / ranks_per_trial;
+  const auto trials = static_cast<std::int64_t>(sweep.plan.trials.size());
+  for (const std::string& idle :
+       {describe_idle(ranks, "ranks", workers * ranks_per_trial,
+                      fmt::format("places in workers of {}", ranks_per_trial)),
+        describe_idle(workers, "workers", trials, "trials"),
+        describe_idle(ranks_per_trial, "ranks of a trial", sweep.clients, "clients")})
+    if (!idle.empty()) log.warn(fmt::format("warning: {}", idle));
 }
 
 /// The folder of the sweep, which may be one that was begun before.
@@ -163,9 +179,13 @@ class Office {
         lock_(writes_ ? std::make_unique<RunLock>(sweep.folder) : nullptr),
         journal_(sweep.folder.string(),
                  options.only ? sweep.plan.trials.front().id : std::string("sweep")),
-        coordinator_(
-            sweep.plan, sweep.config, journal_, options.retries,
-            {.stops = stop_requested, .finished = [this](const Record& record) { tell(record); }}),
+        coordinator_(sweep.plan, sweep.config, journal_, options.retries,
+                     {.stops = stop_requested,
+                      .finished = [this](const Record& record) { tell(record); },
+                      .saved =
+                          [this](const std::string& trial) {
+                            return time_of_checkpoint(sweep_.folder / "trials" / trial);
+                          }}),
         progress_(
             sweep.config.name, coordinator_.schedule().total(), log.draws_bar(),
             [this](const std::string& line) { log_.progress(line); },
@@ -299,10 +319,10 @@ void run(const SweepOptions& options, Communicator& comm) {
     if (!options.only) replace_file(sweep.folder / "sweep.toml", read_config_text(options.path));
   });
   if (!options.tables) {
-    if (comm.is_root())
-      log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
-                          sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
-                          workers, options.ranks_per_trial, sweep.folder.string()));
+    log.say(fmt::format("{}: {} candidates, {} trials, {} workers of {} ranks, folder {}",
+                        sweep.config.name, sweep.plan.candidates.size(), sweep.plan.trials.size(),
+                        workers, options.ranks_per_trial, sweep.folder.string()));
+    warn_of_idle_ranks(sweep, comm.size(), options.ranks_per_trial, log);
     run_trials(options, sweep, workers, office.get(), comm);
   }
   Ending ending;

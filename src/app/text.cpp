@@ -25,6 +25,12 @@ std::string describe_count(std::int64_t count) {
   return text;
 }
 
+std::string describe_idle(std::int64_t hands, std::string_view who, std::int64_t work,
+                          std::string_view what) {
+  if (hands <= work) return "";
+  return fmt::format("{} {} for {} {}, {} without work", hands, who, work, what, hands - work);
+}
+
 std::string align_table(const std::vector<std::vector<std::string>>& rows) {
   constexpr const char* kGap = "  ";
   std::vector<std::size_t> widths;

@@ -1,9 +1,12 @@
 #include "app/trial.hpp"
 
+#include <algorithm>
+
 #include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/run_log.hpp"
 #include "app/runner.hpp"
+#include "io/audit_log.hpp"
 #include "io/run_folder.hpp"
 
 namespace fedselect {
@@ -63,6 +66,18 @@ Record run_trial(const TrialSetup& setup, const sweep::Task& task, Communicator&
     record.message = error.what();
   }
   return record;
+}
+
+std::string time_of_checkpoint(const std::filesystem::path& folder) {
+  try {
+    const auto entries = read_audit_log(folder / run_folder::kAudit);
+    const auto last = std::find_if(entries.rbegin(), entries.rend(), [](const AuditEntry& entry) {
+      return entry.what == "checkpoint";
+    });
+    return last == entries.rend() ? "" : last->time;
+  } catch (const InputError&) {
+    return "";
+  }
 }
 
 }  // namespace fedselect

@@ -30,4 +30,8 @@ ConfigSource source_of(const sweep::SweepConfig& sweep, const sweep::Plan& plan,
 /// ranks alike, or in training on any, is a failed one. Anything else is thrown.
 sweep::Record run_trial(const TrialSetup& setup, const sweep::Task& task, Communicator& worker);
 
+/// When the run in this folder last wrote a checkpoint, as Record::time; empty: never, or its
+/// audit.jsonl can't be read.
+std::string time_of_checkpoint(const std::filesystem::path& folder);
+
 }  // namespace fedselect

@@ -57,8 +57,9 @@ class Communicator {
   virtual std::optional<int> find_sender() = 0;
 
   /// Collective: `bytes` of memory that all ranks of a node read, aligned to kAlignment. `fill`
-  /// runs on one rank a node, before any rank returns; if it throws, all ranks of the job throw
-  /// with its message.
+  /// runs on one rank a node, before any rank returns; if it throws, all ranks throw with its
+  /// message. Letting go of the memory is collective too, except while an exception is on its way:
+  /// then the next call frees it, and so must come only if all ranks had that exception.
   virtual std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) = 0;
 

@@ -43,10 +43,15 @@ void in_pieces(std::size_t n, const Action& action) {
     action(begin, static_cast<int>(std::min(kPiece, n - begin)));
 }
 
+/// Windows that are to be freed.
+using Windows = std::vector<MPI_Win>;
+
 /// A window of node-shared memory; freed collectively when the last user on each rank lets go.
 class SharedWindow {
  public:
-  SharedWindow(MPI_Comm node, std::size_t bytes) {
+  /// `left`: where it goes if an exception makes its last user let go.
+  SharedWindow(MPI_Comm node, std::size_t bytes, std::shared_ptr<Windows> left)
+      : left_(std::move(left)) {
     int node_rank = 0;
     FEDSELECT_CHECK_MPI(MPI_Comm_rank(node, &node_rank));
     const auto mine = static_cast<MPI_Aint>(node_rank == 0 ? bytes + kAlignment : 0);
@@ -63,11 +68,15 @@ class SharedWindow {
     data_ = {static_cast<std::byte*>(base) + skip, bytes};
   }
   /// Freeing waits for the other ranks of the node. While an exception ends this rank, they may
-  /// never come: then the window is left to MPI_Finalize or abort().
+  /// never come: then the window is left to the next share_on_node(), MPI_Finalize or abort().
   ~SharedWindow() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (finalized == 0 && std::uncaught_exceptions() == 0) MPI_Win_free(&window_);
+    if (finalized != 0) return;
+    if (std::uncaught_exceptions() == 0)
+      MPI_Win_free(&window_);
+    else
+      left_->push_back(window_);
   }
   SharedWindow(const SharedWindow&) = delete;
   SharedWindow& operator=(const SharedWindow&) = delete;
@@ -79,6 +88,7 @@ class SharedWindow {
   }
 
  private:
+  std::shared_ptr<Windows> left_;
   MPI_Win window_ = MPI_WIN_NULL;
   std::span<std::byte> data_;
 };
@@ -199,7 +209,11 @@ class MpiCommunicator final : public Communicator {
 
   std::shared_ptr<const std::byte> share_on_node(
       std::size_t bytes, const std::function<void(std::span<std::byte>)>& fill) override {
-    auto window = std::make_shared<SharedWindow>(node_, bytes);
+    for (MPI_Win& left : std::exchange(*left_, {})) {
+      const pulse::Waiting waiting;
+      FEDSELECT_CHECK_MPI(MPI_Win_free(&left));
+    }
+    auto window = std::make_shared<SharedWindow>(node_, bytes, left_);
     window->fence();
     agree(*this, [&] {
       if (node_rank_ == 0) fill(window->data());
@@ -272,6 +286,7 @@ class MpiCommunicator final : public Communicator {
   int size_ = 1;
   int node_rank_ = 0;      ///< in node_
   int job_node_rank_ = 0;  ///< among all ranks of the job on this node
+  std::shared_ptr<Windows> left_ = std::make_shared<Windows>();
 };
 
 }  // namespace

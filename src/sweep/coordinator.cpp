@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <thread>
@@ -43,12 +45,15 @@ Coordinator::Coordinator(const Plan& plan, const SweepConfig& sweep, Journal& jo
 void Coordinator::replay(bool retries) {
   const auto& records = journal_.records();
   std::map<std::size_t, std::size_t> last_word;
-  std::map<std::size_t, int> killed;  // begun and not ended, one after another
+  std::map<std::size_t, std::vector<std::string>> killed;  // when begun, one after another
   for (std::size_t i = 0; i < records.size(); ++i) {
     const auto trial = find(records[i].trial);
     if (!trial) continue;
     if (ends(records[i])) last_word[*trial] = i;
-    killed[*trial] = records[i].status == Status::begun ? killed[*trial] + 1 : 0;
+    if (records[i].status == Status::begun)
+      killed[*trial].push_back(records[i].time);
+    else
+      killed[*trial].clear();
   }
   for (std::size_t i = 0; i < records.size(); ++i) {
     const auto trial = find(records[i].trial);
@@ -56,11 +61,16 @@ void Coordinator::replay(bool retries) {
     if (records[i].status == Status::failed && (retries || last_word[*trial] != i)) continue;
     take(records[i]);
   }
-  for (const auto& [trial, times] : killed)
-    if (times >= kAttempts && !retries)
+  for (const auto& [trial, begun] : killed) {
+    if (std::ssize(begun) < kAttempts || retries) continue;
+    const std::string saved = hooks_.saved(plan_.trials[trial].id);
+    const auto in_vain = std::count_if(begun.begin(), begun.end(),
+                                       [&](const std::string& time) { return time >= saved; });
+    if (in_vain >= kAttempts)
       take({.trial = plan_.trials[trial].id,
             .status = Status::failed,
-            .message = fmt::format("the job ended {} times while it ran", times)});
+            .message = fmt::format("the job ended {} times while it ran", in_vain)});
+  }
 }
 
 std::optional<std::size_t> Coordinator::find(const std::string& trial) const {

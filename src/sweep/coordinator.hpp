@@ -29,9 +29,12 @@ class Coordinator {
   struct Hooks {
     std::function<bool()> stops;                  ///< no more tasks are to be handed out
     std::function<void(const Record&)> finished;  ///< a task was done, or failed
+    /// When a trial, by its id, last saved how far it is, as Record::time; empty: never.
+    std::function<std::string(const std::string&)> saved;
   };
   /// The sweep goes on from what the journal holds; a trial whose jobs were killed kAttempts times
-  /// has failed. `plan` and `journal` must outlive this object. `retries`: failed trials run again.
+  /// since it last saved how far it is has failed. `plan` and `journal` must outlive this object.
+  /// `retries`: failed trials run again.
   Coordinator(const Plan& plan, const SweepConfig& sweep, Journal& journal, bool retries,
               Hooks hooks);
   static constexpr int kAttempts = 3;

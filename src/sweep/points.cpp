@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
 #include "io/config_text.hpp"
 
@@ -26,18 +27,6 @@ std::string write_number(const Parameter& parameter, double x) {
 double at(const Parameter& parameter, double t) {
   return parameter.log ? parameter.low * std::pow(parameter.high / parameter.low, t)
                        : parameter.low + (parameter.high - parameter.low) * t;
-}
-
-/// The values that a grid tries.
-std::vector<std::string> grid_values(const Parameter& parameter) {
-  if (!parameter.values.empty()) return parameter.values;
-  std::vector<std::string> values;
-  for (std::int64_t i = 0; i < parameter.points; ++i) {
-    const bool is_last = i + 1 == parameter.points;
-    const double t = static_cast<double>(i) / static_cast<double>(parameter.points - 1);
-    values.push_back(write_number(parameter, is_last ? parameter.high : at(parameter, t)));
-  }
-  return values;
 }
 
 bool takes_part(const Parameter& parameter, const Point& point) {
@@ -93,6 +82,11 @@ std::vector<Point> make_grid(const std::vector<Parameter>& parameters) {
     for (const Point& point : points)
       for (const std::string& value :
            takes_part(parameter, point) ? grid_values(parameter) : std::vector<std::string>{""}) {
+        if (longer.size() == kMostTrials)
+          throw InputError(fmt::format(
+              "the grid has more than {} points: give its parameters fewer values, or draw some of "
+              "them ([search] kind = \"sobol\")",
+              kMostTrials));
         longer.push_back(point);
         longer.back().push_back(value);
       }
@@ -127,6 +121,17 @@ std::string value_at(const Parameter& parameter, double u) {
   wide.high += 0.5;
   return write_number(parameter,
                       std::clamp(std::round(at(wide, u)), parameter.low, parameter.high));
+}
+
+std::vector<std::string> grid_values(const Parameter& parameter) {
+  if (!parameter.values.empty()) return parameter.values;
+  std::vector<std::string> values;
+  for (std::int64_t i = 0; i < parameter.points; ++i) {
+    const bool is_last = i + 1 == parameter.points;
+    const double t = static_cast<double>(i) / static_cast<double>(parameter.points - 1);
+    values.push_back(write_number(parameter, is_last ? parameter.high : at(parameter, t)));
+  }
+  return values;
 }
 
 std::vector<Point> make_points(const SweepConfig& sweep) {

@@ -11,7 +11,11 @@ namespace fedselect::sweep {
 /// part in the point.
 using Point = std::vector<std::string>;
 
-/// The points of a sweep, each once, in an order that depends on the sweep alone.
+/// The values of a parameter that a grid tries, a range's from its low end to the high one.
+std::vector<std::string> grid_values(const Parameter& parameter);
+
+/// The points of a sweep, each once, in an order that depends on the sweep alone. Throws InputError
+/// if a grid has more than kMostTrials.
 ///
 /// grid: all combinations. random: independent draws. Latin hypercube: each parameter's n draws
 /// fall into n different strata (McKay, Beckman and Conover, Technometrics 21 (1979)). sobol:

@@ -47,14 +47,16 @@ std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {
   return rung < rungs_.size() ? rungs_[rung] : plan_.trials[trial].rounds;
 }
 
-/// Of its next rung; relative to other trials as long as no trial of the method is done.
+/// Of its next rung, by what the tasks of its method took, else those of all; relative to other
+/// trials as long as none is done.
 double Schedule::expected_seconds(std::size_t trial) const {
   const std::size_t rung = trials_[trial].rung();
   const std::int64_t before = rung == 0 ? 0 : rounds_of(trial, rung - 1);
   const Trial& plan = plan_.trials[trial];
   const double work = plan.work * static_cast<double>(rounds_of(trial, rung) - before);
-  const auto spent = spent_.find(plan_.candidates[plan.candidate].method);
-  return spent == spent_.end() ? work : work * spent->second.seconds / spent->second.work;
+  const auto own = spent_.find(plan_.candidates[plan.candidate].method);
+  const Spent& spent = own == spent_.end() ? spent_by_all_ : own->second;
+  return spent.work > 0 ? work * spent.seconds / spent.work : work;
 }
 
 bool Schedule::is_ready(std::size_t trial) const {
@@ -93,9 +95,10 @@ void Schedule::finish(const Task& task, double score, double seconds) {
   allowed = std::max(allowed, rung);
   ++done_;
   if (!progress.failed) {
-    Spent& spent = spent_[plan_.candidates[trial.candidate].method];
-    spent.seconds += seconds;
-    spent.work += trial.work * static_cast<double>(task.rounds - before);
+    for (Spent* spent : {&spent_[plan_.candidates[trial.candidate].method], &spent_by_all_}) {
+      spent->seconds += seconds;
+      spent->work += trial.work * static_cast<double>(task.rounds - before);
+    }
   }
   complete(trial.candidate);
 }

@@ -80,6 +80,7 @@ class Schedule {
     double work = 0;
   };
   std::map<std::string, Spent> spent_;
+  Spent spent_by_all_;
   std::int64_t done_ = 0;
 };
 

@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "io/config_reader.hpp"
 #include "io/config_text.hpp"
+#include "sweep/points.hpp"
 
 namespace fedselect::sweep {
 
@@ -21,6 +24,8 @@ constexpr std::array<std::string_view, 4> kSearchNames{"grid", "random", "sobol"
 constexpr std::array<std::string_view, 2> kMetricNames{"accuracy", "worst-accuracy"};
 constexpr const char* kParameterTable = "parameter";
 constexpr Interval kAtLeastTwo{.low = 2, .high = 2147483647};
+constexpr Interval kPoints{.low = 1, .high = static_cast<double>(kMostTrials)};
+constexpr Interval kPointsOfRange{.low = 2, .high = static_cast<double>(kMostTrials)};
 
 /// A single value as TOML writes it; none: it is a list, a table or a date.
 std::optional<std::string> write_value(const toml::node& node) {
@@ -29,6 +34,12 @@ std::optional<std::string> write_value(const toml::node& node) {
   if (const auto whole = node.value_exact<std::int64_t>()) return fmt::format("{}", *whole);
   if (const auto real = node.value_exact<double>()) return write_real(*real);
   return std::nullopt;
+}
+
+/// Whether a double tells it from its neighbours, too.
+bool is_whole(double x) {
+  constexpr double kMost = 1e15;
+  return x == std::floor(x) && std::abs(x) <= kMost;
 }
 
 class SweepReader {
@@ -69,9 +80,11 @@ class SweepReader {
     const toml::table* table = section("search");
     auto reader = reader_of(table, "search.");
     reader.choice("kind", sweep.search, kSearchNames, "");
+    reader.check(sweep.search == Search::grid || file_.contains(kParameterTable), "kind",
+                 "there is no [[parameter]] to draw: add one, or leave [search] out");
     reader.applies(sweep.search != Search::grid, "points",
                    "a grid has as many points as its parameters' values make: leave it out");
-    reader.integer("points", sweep.points, kCount, "");
+    reader.integer("points", sweep.points, kPoints, "");
     reader.check(sweep.search == Search::grid || sweep.points > 0, "points",
                  "is missing: say how many points to try");
     reader.applies(sweep.search != Search::grid, "seed", "a grid draws nothing: leave it out");
@@ -113,6 +126,7 @@ class SweepReader {
     parameter.values = read_list(table, "values", "parameter.");
     const bool is_range = !table.contains("values");
     const bool is_grid = sweep.search == Search::grid;
+    constexpr const char* kWholeEnd = "must be a whole number, of 15 digits at most, as the values";
     constexpr const char* kNoRange = "means nothing beside values: leave one of them out";
     reader.applies(is_range, "low", kNoRange);
     reader.real("low", parameter.low, {}, "");
@@ -127,9 +141,11 @@ class SweepReader {
     reader.check(!parameter.log || parameter.low > 0, "low", "must be above 0 on a log scale");
     reader.applies(is_range, "whole", kNoRange);
     reader.flag("whole", parameter.whole, "");
+    reader.check(!parameter.whole || is_whole(parameter.low), "low", kWholeEnd);
+    reader.check(!parameter.whole || is_whole(parameter.high), "high", kWholeEnd);
     reader.applies(is_range && is_grid, "points",
                    "is for ranges in a grid only; elsewhere [search] says how many: leave it out");
-    reader.integer("points", parameter.points, kAtLeastTwo, "");
+    reader.integer("points", parameter.points, kPointsOfRange, "");
     reader.check(!is_range || !is_grid || parameter.points > 1, "points",
                  "is missing: say how many values of the range the grid has");
     if (const toml::node* when = table.get("when")) read_condition(*when, sweep, parameter);
@@ -169,16 +185,37 @@ class SweepReader {
                  "is missing: list the values with which this parameter has a part");
     if (found != sweep.parameters.end())
       for (const std::string& value : parameter.condition_values)
-        reader.check(can_be(*found, value), "is",
-                     fmt::format("{} is never {}: its values are {}, written so", key, value,
-                                 fmt::join(found->values, ", ")));
+        if (const auto why = why_never(*found, sweep.search, value); !why.empty())
+          reader.check(false, "is", why);
     refuse_unknown(*table, reader, {"is"}, problems_);
   }
 
-  /// Whether a point may have this value; of a range, any.
-  static bool can_be(const Parameter& parameter, const std::string& value) {
-    const auto& values = parameter.values;
-    return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
+  /// Why no point, or hardly any, has this value of a parameter; empty: some have.
+  static std::string why_never(const Parameter& parameter, Search search,
+                               const std::string& value) {
+    const std::string& key = parameter.key;
+    if (!parameter.values.empty() || search == Search::grid) {
+      const auto values = grid_values(parameter);
+      const bool is_known = std::find(values.begin(), values.end(), value) != values.end();
+      if (is_known || values.empty()) return "";  // empty: wrong itself
+      return fmt::format("{} is never {}: its values are {}, written so", key, value,
+                         describe_first(values));
+    }
+    if (!parameter.whole)
+      return fmt::format(
+          "a draw of {0} is hardly ever exactly {1}: give {0} values, or whole = true", key, value);
+    const bool is_integer = value.find_first_not_of("-0123456789") == std::string::npos;
+    const double number = is_integer ? std::stod(value) : 0;
+    if (is_integer && number >= parameter.low && number <= parameter.high) return "";
+    return fmt::format("{} is never {}: it is a whole number from {} to {}", key, value,
+                       parameter.low, parameter.high);
+  }
+
+  /// "1, 2, 3, ..."
+  static std::string describe_first(const std::vector<std::string>& values) {
+    constexpr std::size_t kFew = 6;
+    const auto first = std::span(values).first(std::min(values.size(), kFew));
+    return fmt::format("{}{}", fmt::join(first, ", "), values.size() > kFew ? ", ..." : "");
   }
 
   /// The values of a list, each as TOML writes it; empty if there is no such key.

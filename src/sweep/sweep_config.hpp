@@ -1,10 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace fedselect::sweep {
+
+/// Trials that a sweep may have: all of them are held in memory, and their configs are read before
+/// the first one runs.
+inline constexpr std::size_t kMostTrials = 1'000'000;
 
 /// One key of the experiment that a sweep varies: over a list of values, or over a range.
 struct Parameter {

@@ -6,14 +6,17 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string_view>
+#include <tuple>
 
 #include "base/error.hpp"
 #include "base/sha256.hpp"
 #include "io/config.hpp"
+#include "model/network.hpp"
 
 namespace fedselect::sweep {
 
@@ -51,10 +54,15 @@ Point keep_known(const SweepConfig& sweep, const Point& point, const std::string
   return kept;
 }
 
-/// What a round costs, beside other trials of the same method and experiment.
+/// Samples that a round trains on, beside other trials of the same method and experiment. Clients
+/// that are drawn share one data set out, unless each gets so many samples.
 double work_of(const Config& config, const MethodConfig& method) {
+  const DataConfig& data = config.data;
+  const bool bring_samples = clients_come_with_data(data.partition) ||
+                             (data.partition == PartitionKind::shards && data.train_per_class > 0);
+  const std::int64_t parts = bring_samples ? std::max<std::int64_t>(data.clients, 1) : 1;
   return static_cast<double>(passes_of(method, config.train)) * config.federation.participation *
-         static_cast<double>(std::max<std::int64_t>(config.data.clients, 1));
+         static_cast<double>(parts);
 }
 
 std::string id_of(const std::string& label, const std::string& resolved) {
@@ -71,10 +79,13 @@ class Planner {
   }
 
   Plan make() {
-    for (const Point& point : make_points(sweep_)) {
+    const std::vector<Point> points = make_points(sweep_);
+    for (const Point& point : points) {
       std::vector<Config> configs;  // one a seed
       for (const auto& seed : seeds_) configs.push_back(read(point, seed));
-      for (const std::size_t m : choose_methods(configs.front())) add(point, configs, m);
+      const std::vector<std::size_t> methods = choose_methods(configs.front());
+      check_size(points.size(), methods.size());
+      for (const std::size_t m : methods) add(point, configs, m);
     }
     return std::move(plan_);
   }
@@ -118,7 +129,8 @@ class Planner {
                   .seed = config.seed,
                   .overrides = overrides_of(sweep_, point, seeds_[s]),
                   .rounds = config.rounds,
-                  .work = work_of(config, method)};
+                  .work = work_of(config, method),
+                  .model = config.model};
       if (s == 0) {
         if (!known_.insert(trial.id).second) return;
         candidate.values = keep_known(sweep_, point, resolved, method.label);
@@ -129,6 +141,13 @@ class Planner {
     plan_.candidates.push_back(std::move(candidate));
     std::move(pending_.begin(), pending_.end(), std::back_inserter(plan_.trials));
     pending_.clear();
+  }
+
+  void check_size(std::size_t points, std::size_t methods) const {
+    require(points * seeds_.size() * methods <= kMostTrials,
+            fmt::format("{} points x {} seeds x {} methods: a sweep has {} trials at most: take "
+                        "fewer of them",
+                        points, seeds_.size(), methods, kMostTrials));
   }
 
   void check_rungs(const Config& config) const {
@@ -153,5 +172,24 @@ class Planner {
 }  // namespace
 
 Plan make_plan(const SweepConfig& sweep) { return Planner(sweep).make(); }
+
+void weigh_models(Plan& plan, const ops::ImageShape& image, int classes) {
+  const auto flops_of = [&](const ModelConfig& model) {
+    try {
+      return Network(model, image, classes).training_flops();
+    } catch (const KeyError&) {
+      return 0.0;
+    }
+  };
+  using Shape = std::tuple<ModelKind, std::int64_t, NormKind, std::int64_t, StemKind>;
+  std::map<Shape, double> known;
+  for (Trial& trial : plan.trials) {
+    const ModelConfig& model = trial.model;
+    const Shape shape{model.name, model.hidden, model.norm, model.groups, model.stem};
+    auto found = known.find(shape);
+    if (found == known.end()) found = known.emplace(shape, flops_of(model)).first;
+    trial.work *= found->second;
+  }
+}
 
 }  // namespace fedselect::sweep

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "model/model_config.hpp"
+#include "ops/shapes.hpp"
 #include "sweep/points.hpp"
 
 namespace fedselect::sweep {
@@ -18,7 +20,8 @@ struct Trial {
   std::int64_t seed = 0;
   std::vector<std::string> overrides;  ///< of the experiment's keys, as --set takes them
   std::int64_t rounds = 0;
-  double work = 0;  ///< of a round, relative to other trials of the method
+  double work = 0;  ///< of a round, relative to other trials of the method: samples
+  ModelConfig model = {};
 };
 
 /// A method at a point: what is compared. Its trials differ in the seed alone.
@@ -38,5 +41,10 @@ struct Plan {
 /// has no such key, are one. Reads and validates the config of every trial. Throws InputError
 /// that says which point is wrong, and why.
 Plan make_plan(const SweepConfig& sweep);
+
+/// Multiplies the work of every trial by what a sample costs its network in training: nominal
+/// operations, for such images and classes. 0: there is no such network, so its trial fails at
+/// once.
+void weigh_models(Plan& plan, const ops::ImageShape& image, int classes);
 
 }  // namespace fedselect::sweep

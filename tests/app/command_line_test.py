@@ -4,6 +4,7 @@ FEDSELECT: the built program. MPIRUN: a script that takes a number of ranks and 
 """
 
 import csv
+import os
 import pathlib
 import random
 import struct
@@ -76,11 +77,12 @@ class CommandLine(unittest.TestCase):
         path.write_text(text.format(data=self.data))
         return str(path)
 
-    def call(self, *arguments, ranks=0, code=0):
+    def call(self, *arguments, ranks=0, code=0, **environment):
         """Runs the program and checks its exit code; ranks = 0: without a launcher."""
         launcher = [MPIRUN, str(ranks)] if ranks else []
         done = subprocess.run(launcher + [FEDSELECT, *map(str, arguments)], cwd=self.home,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              env=os.environ | environment)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
@@ -116,6 +118,21 @@ class CommandLine(unittest.TestCase):
                 done = self.call(*arguments, code=2)
                 self.assertIn(message, done.stderr)
                 self.assertEqual(done.stdout, "")
+
+    def test_ranks_that_mpi_does_not_know_of(self):
+        """As srun starts them without --mpi=pmix: one of them says so, and none runs anything."""
+        step = {"SLURM_STEP_NUM_TASKS": "4"}
+        done = self.call("run", self.config, code=2, SLURM_PROCID="0", **step)
+        self.assertIn("was started 4 times (SLURM_STEP_NUM_TASKS), but its MPI library", done.stderr)
+        self.assertIn("srun --mpi=pmix", done.stderr)
+        done = self.call("run", self.config, SLURM_PROCID="3", **step)
+        self.assertEqual(done.stdout + done.stderr, "")
+        self.assertFalse((self.home / "runs").exists())
+        # mpirun inside such a step knows better; what needs no other rank doesn't mind; nor does a step of one task.
+        for ranks in (1, 2):
+            self.call("check", self.config, ranks=ranks, **step)
+        self.call("methods", SLURM_PROCID="0", **step)
+        self.call("check", self.config, SLURM_STEP_NUM_TASKS="1")
 
     def test_methods(self):
         text = self.call("methods").stdout

@@ -1,6 +1,7 @@
 #include "comm/communicator.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
@@ -187,14 +188,37 @@ TEST(ShareOnNode, AFailingFillFailsOnAllRanks) {
 // far as its handler (which aborts the job), not wait for the others to free the memory with it.
 TEST(ShareOnNode, ARankThatFailsAloneDoesNotWait) {
   static std::shared_ptr<const std::byte> kept;  // outlives MPI
-  const auto hold_and_fail = [] {
-    const auto memory = world().share_on_node(100, [](std::span<std::byte>) {});
+  const auto part = world().split(0);
+  const auto hold_and_fail = [&] {
+    const auto memory = part->share_on_node(100, [](std::span<std::byte>) {});
     if (world().is_root()) throw std::runtime_error("alone");
     kept = memory;
   };
   const auto heard = message_of<std::runtime_error>(hold_and_fail);
   EXPECT_EQ(heard, world().is_root() ? "alone" : "");
   world().barrier();
+}
+
+// As the trials of a sweep do, one after another.
+TEST(ShareOnNode, MemoryDoesNotGrowWithFailures) {
+  constexpr std::size_t kBytes = std::size_t{8} << 20U;
+  constexpr int kFailures = 40;
+  const auto part = world().split(0);
+  const auto hold_and_fail = [&] {
+    const auto memory = part->share_on_node(kBytes, [](std::span<std::byte> bytes) {
+      std::fill(bytes.begin(), bytes.end(), std::byte{1});
+    });
+    throw InputError("on all ranks");
+  };
+  const auto most_resident = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+  };
+  EXPECT_EQ(message_of<InputError>(hold_and_fail), "on all ranks");
+  const std::size_t before = most_resident();
+  for (int i = 0; i < kFailures; ++i) message_of<InputError>(hold_and_fail);
+  EXPECT_LT(most_resident() - before, kFailures * kBytes / 4);
 }
 
 TEST(Agree, SaysNothingIfNobodyFails) {

@@ -199,3 +199,7 @@ def test_groups_fit_the_memory(tmp_path, monkeypatch):
     done = run("run", config, "--device", "cuda", "--group", 10, "--out", tmp_path / "less", check=False)
     assert done.returncode == 1
     assert "the GPU's memory is full: set a smaller --group" in done.stderr
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(1 << 20))
+    done = run("estimate", config, "--device", "cuda", check=False)
+    assert done.returncode == 2
+    assert "fedavg: 1 clients at a time and the data set need " in done.stderr and "but a rank has 1.05 MB" in done.stderr

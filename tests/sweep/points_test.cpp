@@ -7,6 +7,9 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/error.hpp"
+#include "files/scratch_folder.hpp"
+
 namespace fedselect::sweep {
 namespace {
 
@@ -110,6 +113,14 @@ TEST(Points, SobolPointsFillTheSpaceEvenly) {
   auto longer = make_points(sweep);
   longer.resize(16);
   EXPECT_EQ(longer, points);
+}
+
+TEST(Points, AGridIsRefusedBeforeItFillsTheMemory) {
+  SweepConfig sweep;
+  for (const char* key : {"a", "b", "c", "d"}) sweep.parameters.push_back(range(key, 0, 1, 1000));
+  EXPECT_EQ(testing::message_of<InputError>([&] { make_points(sweep); }),
+            "the grid has more than 1000000 points: give its parameters fewer values, or draw some "
+            "of them ([search] kind = \"sobol\")");
 }
 
 }  // namespace

@@ -54,6 +54,16 @@ TEST(Schedule, MethodsAreExpectedToTakeWhatTheyTook) {
   EXPECT_EQ(take_all(schedule), (Tasks{{3, 10}, {1, 10}}));
 }
 
+TEST(Schedule, AMethodThatDidNotRunYetIsExpectedToTakeWhatOthersTook) {
+  Plan plan = plan_of(3, 10);
+  plan.trials[1].work = 7;
+  plan.trials[2].work = 5;
+  plan.candidates[2].method = "new";
+  Schedule schedule(plan, {});
+  schedule.finish({0, 10}, 0.5, 0.001);
+  EXPECT_EQ(take_all(schedule), (Tasks{{1, 10}, {2, 10}}));
+}
+
 TEST(Schedule, ATaskThatWasGivenBackComesAgain) {
   const Plan plan = plan_of(1, 10);
   Schedule schedule(plan, {});

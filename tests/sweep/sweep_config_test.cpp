@@ -1,5 +1,6 @@
 #include "sweep/sweep_config.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -82,7 +83,8 @@ TEST(SweepConfig, EveryProblemIsNamedWithItsLine) {
   EXPECT_EQ(problem(kTop + "seads = [1]").find("3:1: seads: unknown key; did you mean seeds?"), 0);
   EXPECT_EQ(problem(kTop + "seeds = [1, 1]").find("3:1: seeds: 1: must be whole numbers"), 0);
   EXPECT_EQ(problem(kTop + "seeds = 1").find("3:1: seeds: is 1, must be a list"), 0);
-  EXPECT_EQ(problem(kTop + "[search]\nkind = \"random\"").find("3:1: search.points: is missing"),
+  EXPECT_EQ(problem(parameter + "low = 1\nhigh = 2\n[search]\nkind = \"random\"")
+                .find("7:1: search.points: is missing"),
             0);
   EXPECT_EQ(problem(kTop + "[search]\npoints = 3").find("4:1: search.points: a grid has as many"),
             0);
@@ -112,6 +114,61 @@ TEST(SweepConfig, EveryProblemIsNamedWithItsLine) {
             0);
   EXPECT_EQ(problem(kTop + "[[parameter]]\nkey = \"seed\"\nvalues = [1]")
                 .find("4:1: parameter.key: the sweep sets it itself"),
+            0);
+}
+
+TEST(SweepConfig, ASearchNeedsSomethingToDraw) {
+  for (const char* kind : {"random", "sobol", "latin-hypercube"})
+    EXPECT_EQ(problem(fmt::format("{}[search]\nkind = \"{}\"\npoints = 4", kTop, kind))
+                  .find("4:1: search.kind: there is no [[parameter]] to draw"),
+              0)
+        << kind;
+}
+
+TEST(SweepConfig, WholeNumbersLieBetweenWholeNumbers) {
+  const auto whole = [](const char* range) {
+    return problem(fmt::format(
+        "{}[[parameter]]\nkey = \"train.passes\"\npoints = 3\nwhole = true\n{}", kTop, range));
+  };
+  EXPECT_EQ(whole("low = 0.5\nhigh = 4").find("7:1: parameter.low: must be a whole number"), 0);
+  EXPECT_EQ(whole("low = 1\nhigh = 4.5").find("8:1: parameter.high: must be a whole number"), 0);
+  EXPECT_EQ(whole("low = 1\nhigh = 1e17").find("8:1: parameter.high: must be a whole number"), 0);
+  EXPECT_EQ(whole("scale = \"log\"\nlow = 0\nhigh = 4").find("8:1: parameter.low: must be above 0"),
+            0);
+}
+
+TEST(SweepConfig, AConditionOnARangeMustBeAbleToHold) {
+  const auto condition = [](const char* search, const char* range, const char* is) {
+    return fmt::format(
+        "{}{}[[parameter]]\nkey = \"a\"\nlow = 1\nhigh = 3\n{}\n[[parameter]]\nkey = "
+        "\"b\"\nvalues = [1]\nwhen = {{ key = \"a\", is = [{}] }}\n",
+        kTop, search, range, is);
+  };
+  const char* random = "[search]\nkind = \"random\"\npoints = 4\n";
+  EXPECT_NE(problem(condition(random, "", "2"))
+                .find("parameter.when.is: a draw of a is hardly ever exactly 2: give a values, or "
+                      "whole = true"),
+            std::string::npos);
+  EXPECT_EQ(problem(condition(random, "whole = true", "2, 3")), "");
+  EXPECT_NE(problem(condition(random, "whole = true", "4"))
+                .find("parameter.when.is: a is never 4: it is a whole number from 1 to 3"),
+            std::string::npos);
+  EXPECT_EQ(problem(condition("", "points = 5", "1.5, 3.0")), "");
+  EXPECT_NE(problem(condition("", "points = 5", "3"))
+                .find("a is never 3: its values are 1.0, 1.5, 2.0, 2.5, 3.0, written so"),
+            std::string::npos);
+  EXPECT_NE(problem(condition("", "points = 101", "5"))
+                .find("1.0, 1.02, 1.04, 1.06, 1.08, 1.1, ..., written so"),
+            std::string::npos);
+}
+
+TEST(SweepConfig, ThereAreNoMorePointsThanTrials) {
+  EXPECT_EQ(problem(kTop + "[search]\nkind = \"random\"\npoints = 1000001\n[[parameter]]\nkey = "
+                           "\"a\"\nlow = 0\nhigh = 1")
+                .find("5:1: search.points: is 1000001, must be"),
+            0);
+  EXPECT_EQ(problem(kTop + "[[parameter]]\nkey = \"a\"\nlow = 0\nhigh = 1\npoints = 1000001")
+                .find("7:1: parameter.points: is 1000001, must be"),
             0);
 }
 

@@ -133,6 +133,38 @@ def test_results_of_a_killed_and_of_a_stopped_sweep(grid, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("trials/*/result.h5")}
 
 
+def test_one_that_fails_is_killed_without_advancing(tmp_path):
+    """Three jobs were killed in each of two trials; in one of them the last one wrote a checkpoint."""
+    path = write(tmp_path, SWEEP.replace("seed", 'methods = ["fedavg"]\nseed'), rounds=1000)
+    arguments = ["sweep", path, "--out", tmp_path, "--set", "checkpoint.every_rounds=50"]
+    home = tmp_path / "sweep"
+    job = start(arguments, 1)
+    wait_until(lambda: list(home.glob("trials/*/checkpoint.h5")), job)
+    kill_all(job.pid)
+    journal = home / "journal/sweep.jsonl"
+    begun = json.loads(journal.read_text().splitlines()[0])
+    other = next(line.split()[1] for line in ask(*arguments, "--list").splitlines() if begun["trial"] not in line)
+    with open(journal, "a") as file:
+        for trial in [begun["trial"]] * 2 + [other] * 3:
+            file.write(json.dumps(begun | {"trial": trial, "time": "2026-01-01T00:00:00.000Z"}) + "\n")
+    done = run(*arguments, "--continue", "--quiet", check=False)
+    assert done.returncode == 1, done.stderr
+    assert {row["trial"]: (row["status"], row["message"]) for row in table(tmp_path)} == {
+        begun["trial"]: ("done", ""), other: ("failed", "the job ended 3 times while it ran")}
+    run(*arguments, "--retry-failed", "--quiet")
+
+
+def test_what_is_wrong_with_the_number_of_ranks_is_told(tmp_path):
+    path = write(tmp_path, SWEEP.replace("seeds = [1, 2]", 'seeds = [1]\nmethods = ["fedavg"]'), rounds=1)
+    told = run("sweep", path, "--out", tmp_path / "a", "--quiet", ranks=2).stderr
+    assert told.count("warning: ") == 1 and "warning: 2 workers for 1 trials, 1 without work" in told
+    told = run("sweep", path, "--out", tmp_path / "b", "--quiet", "--ranks-per-trial", 5, ranks=6).stderr
+    assert told.count("warning: ") == 2
+    assert "warning: 6 ranks for 5 places in workers of 5, 1 without work" in told
+    assert "warning: 5 ranks of a trial for 4 clients, 1 without work" in told
+    assert "warning: " not in run("sweep", path, "--out", tmp_path / "c", "--quiet").stderr
+
+
 HALVING = SWEEP + """
 [search]
 kind = "random"
@@ -210,6 +242,33 @@ def test_one_that_fails_ends_no_other(tmp_path, ranks, per_trial):
     assert begun == 8 + 4
 
 
+def peak_of_failures(folder, seeds):
+    """Resident bytes at most. What a sanitizer keeps of freed memory is none of the program's."""
+    path = folder / "sweep.toml"
+    path.write_text(FAILING.replace("0.05, ", "").replace("seeds = [1, 2]", f"seeds = {list(range(seeds))}") + f"""
+[[parameter]]
+key = "model.initial"
+values = ["", "{folder / "nowhere"}"]
+""")
+    sanitizer = f"{os.environ.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1"
+    command = [program(), "sweep", path, "--out", folder / str(seeds), "--quiet"]
+    job = subprocess.Popen(command, env=os.environ | ALONE | {"ASAN_OPTIONS": sanitizer}, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(job.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    rows = table(folder / str(seeds))
+    assert [row["status"] for row in rows] == ["failed"] * 4 * seeds
+    return usage.ru_maxrss * 1024
+
+
+def test_memory_does_not_grow_with_what_fails(tmp_path):
+    """The data are 23 MB. Half of the trials fail in training, half while they are loaded, after their data were."""
+    data = make_idx(tmp_path / "data", train=1500, test=300, size=112)
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT.format(data=data, rounds=1))
+    few, many = (peak_of_failures(tmp_path, seeds) for seeds in (1, 6))
+    assert many - few < 40e6
+
+
 def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
     path = write(tmp_path, GRID.replace("train.lr", "train.lx"))
     done = run("sweep", path, "--out", tmp_path, check=False)
@@ -217,6 +276,14 @@ def test_what_is_wrong_ends_it_before_anything_is_made(tmp_path):
     path = write(tmp_path, GRID + '[[parameter]]\nkey = "data.clients"\nvalues = [100000]\n')
     done = run("sweep", path, "--out", tmp_path, check=False)
     assert done.returncode == 2 and "data.clients" in done.stderr
+    path = write(tmp_path, GRID.replace("seeds = [1, 2]", f"seeds = {list(range(1001))}") + '''[[parameter]]
+key = "train.momentum"
+low = 0
+high = 0.9
+points = 200
+''')
+    done = run("sweep", path, "--out", tmp_path, check=False)
+    assert done.returncode == 2 and "800 points x 1001 seeds x 2 methods: a sweep has 1000000 trials at most" in done.stderr
     path = write(tmp_path, GRID)
     done = run("sweep", path, "--out", tmp_path, "--ranks-per-trial", 3, ranks=2, check=False)
     assert done.returncode == 2 and "--ranks-per-trial 3: the job has 2 ranks" in done.stderr
