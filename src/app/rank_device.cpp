@@ -44,9 +44,6 @@ Visible find_devices([[maybe_unused]] const Communicator& comm) {
   return visible;
 }
 
-/// Part of the free memory that a group's arrays may take; the rest is for kernels' scratch.
-[[maybe_unused]] constexpr double kGroupShare = 0.6;
-
 /// Collective: how many ranks say the same line as this one, and the most that any line is said.
 struct Sharing {
   int here = 1;
@@ -148,8 +145,7 @@ void RankDevice::open_gpu(Communicator& comm) {
   const bool shared = sharing.most > 1;
   sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)
                                      : cuda::make_nccl_sum(*ops_, comm);
-  memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(cuda::free_memory())) /
-            static_cast<std::size_t>(std::max(sharing.here, sharers_));
+  memory_ = cuda::free_memory() / static_cast<std::size_t>(std::max(sharing.here, sharers_));
   notes_.push_back(fmt::format("device {}, sums over ranks by {}{}", ops_->device(), sums_->name(),
                                shared ? " (ranks share a GPU, which NCCL can't)" : ""));
 }

@@ -158,8 +158,7 @@ def test_recorded_steps_are_of_the_tensors_that_change(method, tmp_path):
     for group in (1, 3, 10):
         run_on("cuda", config, tmp_path / str(group), 1, "--group", group)
     for group in (3, 10):
-        with h5py.File(tmp_path / "1/devices/result.h5") as a, h5py.File(tmp_path / str(group) / "devices/result.h5") as b:
-            assert not first_difference(a, b)
+        assert_same_results(tmp_path / "1", tmp_path / str(group), ("",))
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs device memory that can be closed to the host")
@@ -186,16 +185,24 @@ def test_ranks_that_share_a_gpu_sum_by_mpi(tmp_path, monkeypatch):
     assert "through host memory (ranks share a GPU, which NCCL can't)" in shared.stderr
     monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "2")
     run_on("cuda", config, tmp_path / "apart", 2)
-    with h5py.File(tmp_path / "shared/devices/result.h5") as a, h5py.File(tmp_path / "apart/devices/result.h5") as b:
-        assert not first_difference(a, b)
+    assert_same_results(tmp_path / "shared", tmp_path / "apart", ("",))
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs memory that can be made scarce")
 def test_groups_fit_the_memory(tmp_path, monkeypatch):
+    """How many clients a group gets: device_memory_test.cpp."""
     config = write_config(tmp_path, ("fedavg",))
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(160 << 20))
-    run_on("cuda", config, tmp_path / "little", 1, "--set", "rounds=1")
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(40 << 20))
-    done = run("run", config, "--device", "cuda", "--group", 10, "--out", tmp_path / "less", check=False)
+
+    def run_with(mebibytes, name, *more, check=True):
+        monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(mebibytes << 20))
+        return run("run", config, "--device", "cuda", "--set", "rounds=1", "--out", tmp_path / name, *more, check=check)
+
+    run_with(1000, "much")
+    run_with(92, "little")  # 60 % of it hold the data set, 53 MiB, and some of the 10 clients
+    assert_same_results(tmp_path / "much", tmp_path / "little", ("",))
+    done = run_with(56, "less", "--group", 10, check=False)
     assert done.returncode == 1
     assert "the GPU's memory is full: set a smaller --group" in done.stderr
+    done = run_with(40, "least", check=False)
+    assert done.returncode == 2
+    assert "the data set takes 55160000 of the 41" in done.stderr
