@@ -188,6 +188,8 @@ const char* cudaGetErrorName(cudaError_t code) {
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
+    case cudaErrorInvalidDeviceFunction: return "cudaErrorInvalidDeviceFunction";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
@@ -222,11 +224,14 @@ cudaError_t cudaSetDevice(int device) {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess) return code;
-  return device >= 0 && device < count ? cudaSuccess : fail(cudaErrorInvalidDevice);
+  if (device < 0 || device >= count) return fail(cudaErrorInvalidDevice);
+  const std::size_t busy = from_environment("FEDSELECT_HOST_BUSY", SIZE_MAX);
+  return busy == static_cast<std::size_t>(device) ? fail(cudaErrorDevicesUnavailable) : cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int /*device*/) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
+  std::memcpy(properties->uuid.bytes, &device, sizeof(device));
   std::strncpy(properties->name, "kernels on the CPU", sizeof(properties->name) - 1);
   properties->totalGlobalMem = device_limit();
   properties->multiProcessorCount = 1;
@@ -239,7 +244,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* /*attributes*/, const void
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
-  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", device);
+  const bool are_parts = std::getenv("FEDSELECT_HOST_MIG") != nullptr;
+  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", are_parts ? 0 : device);
   return cudaSuccess;
 }
 

@@ -26,8 +26,8 @@ void count_sharers(DeviceOptions& options, Communicator& job);
 /// What a rank computes on, opened for the life of this object.
 class RankDevice {
  public:
-  /// Collective: all ranks compute on the same kind of device. `auto` takes GPUs if every rank sees
-  /// one. All ranks throw AgreedError if GPUs were asked for and one of them sees none.
+  /// Collective: all ranks compute on the same kind of device. `auto` takes GPUs if every rank can
+  /// compute on one. All ranks throw AgreedError if GPUs were asked for and one of them has none.
   RankDevice(const DeviceOptions& options, Communicator& comm);
 
   Device view() const { return {*ops_, *sums_, group_, memory_}; }

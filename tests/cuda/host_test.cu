@@ -262,6 +262,21 @@ TEST_F(Host, MemoryHasAnEnd) {
   EXPECT_EQ(cudaMalloc(&memory, free + 1), cudaErrorMemoryAllocation);
 }
 
+TEST_F(Host, WhichMemoryIsFullIsSaid) {
+  const auto said = [](const auto& make) -> std::string {
+    try {
+      make(std::size_t{1} << 60);
+    } catch (const SystemError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_NE(said(make_device_memory).find("the GPU's memory is full"), std::string::npos);
+  const std::string pinned = said(make_pinned_memory);
+  EXPECT_NE(pinned.find("page-locked host memory"), std::string::npos) << pinned;
+  EXPECT_EQ(pinned.find("the GPU's memory"), std::string::npos) << pinned;
+}
+
 // What kernels have in common
 
 TEST(Divider, DividesAsTheProcessorDoes) {

@@ -188,6 +188,18 @@ def test_ranks_that_share_a_gpu_sum_by_mpi(tmp_path, monkeypatch):
     assert_same_results(tmp_path / "shared", tmp_path / "apart", ("",))
 
 
+@pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs devices that can be made parts of one")
+def test_parts_of_a_gpu_have_their_own_memory_and_sum_by_mpi(tmp_path, monkeypatch):
+    config = write_config(tmp_path, ("fedavg",))
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(104 << 20))  # half of it holds no data set
+    monkeypatch.setenv("FEDSELECT_HOST_MIG", "1")
+    done = run_on("cuda", config, tmp_path / "parts", 2, "--set", "rounds=1")
+    assert "(ranks share a GPU, which NCCL can't)" in done.stderr
+    monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "1")
+    done = run("run", config, "--device", "cuda", "--out", tmp_path / "shared", ranks=2, check=False)
+    assert "of the 54525952 bytes this rank may use of the GPU" in done.stderr
+
+
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs memory that can be made scarce")
 def test_groups_fit_the_memory(tmp_path, monkeypatch):
     """How many clients a group gets: device_memory_test.cpp."""
