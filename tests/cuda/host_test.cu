@@ -91,6 +91,43 @@ TEST_F(Host, AMissingBarrierShows) {
   EXPECT_TRUE(std::isnan(sums[0])) << "shared memory that nobody has written is poisoned";
 }
 
+/// out[i] <- each round's number, by way of one place in shared memory that the next round
+/// overwrites; `waits`: until all have read it.
+template <bool waits>
+__device__ void pass_on(float* out, float* place) {
+  for (int round = 0; round < 2; ++round) {
+    __syncwarp();
+    if (threadIdx.x == 0) *place = static_cast<float>(round);
+    __syncthreads();
+    __syncwarp();
+    out[threadIdx.x * 2 + round] = *place;
+    if (waits) __syncthreads();
+  }
+}
+__global__ void reuse_kernel(float* out) {
+  __shared__ float place;
+  pass_on<true>(out, &place);
+}
+__global__ void early_reuse_kernel(float* out) {
+  __shared__ float place;
+  pass_on<false>(out, &place);
+}
+
+TEST_F(Host, AMissingBarrierBeforeMemoryIsUsedAgainShows) {
+  int wrong = 0;
+  for (const host::Order order : kOrders) {
+    host::set_order(order, 3);
+    float* out = floats(2 * kThreads);
+    FEDSELECT_CUDA(launch(reuse_kernel, 1, kThreads, 0, stream(), out));
+    for (std::size_t i = 0; const float value : read(out, 2 * kThreads))
+      EXPECT_EQ(value, static_cast<float>(i++ % 2));
+    FEDSELECT_CUDA(launch(early_reuse_kernel, 1, kThreads, 0, stream(), out));
+    const auto values = read(out, 2 * kThreads);
+    wrong += values[0] == 0 && values[2 * kThreads - 2] == 0 ? 0 : 1;
+  }
+  EXPECT_GT(wrong, 0) << "in no order a warp was ahead of another";
+}
+
 __global__ void shuffle_kernel(float* out) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   float sum = static_cast<float>(lane);
