@@ -21,6 +21,11 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+Stream open_device(int device) {
+  FEDSELECT_CUDA(cudaSetDevice(device));
+  return make_stream();
+}
+
 }  // namespace
 
 int count_of(const DeviceGroup& group, std::size_t per_sample) {
@@ -35,12 +40,11 @@ int count_of(const DeviceGroup& group, std::size_t per_sample) {
   return static_cast<int>(count);
 }
 
-CudaOps::CudaOps(int device) : device_(device) {
-  FEDSELECT_CUDA(cudaSetDevice(device));
+CudaOps::CudaOps(int device)
+    : device_(device), stream_(open_device(device)), arena_(stream_.get()) {
   cudaDeviceProp properties{};
   FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
   name_ = fmt::format("cuda:{} ({})", device, properties.name);
-  stream_ = make_stream();
   reached_ = make_event();
   for (Event& event : begun_) event = make_event();
 }

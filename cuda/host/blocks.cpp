@@ -1,9 +1,7 @@
 #include "blocks.hpp"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
-#include <boost/context/detail/fcontext.hpp>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -12,11 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "fiber.hpp"
 #include "include/device_code.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 // All variables that sources call __shared__, one after another: the linker's names for the
 // section.
@@ -35,52 +30,6 @@ namespace ctx = boost::context::detail;
 
 constexpr int kWarp = 32;
 constexpr int kPoison = 0xFF;  // as float and double: not a number
-
-/// Sanitizers want to know when the stack changes.
-struct StackSwitch {
-#if defined(__SANITIZE_ADDRESS__)
-  void begin(const void* bottom, std::size_t size) {
-    __sanitizer_start_switch_fiber(&fake_, bottom, size);
-  }
-  void end(const void** bottom = nullptr, std::size_t* size = nullptr) {
-    __sanitizer_finish_switch_fiber(fake_, bottom, size);
-  }
-  void* fake_ = nullptr;
-#else
-  void begin(const void* /*bottom*/, std::size_t /*size*/) {}
-  void end(const void** /*bottom*/ = nullptr, std::size_t* /*size*/ = nullptr) {}
-#endif
-};
-
-/// A stack with a page below it that nobody may touch.
-class Stack {
- public:
-  static constexpr std::size_t kSize = std::size_t{128} << 10;
-  static constexpr std::size_t kGuard = 4096;
-
-  Stack() {
-    memory_ = mmap(nullptr, kSize + kGuard, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-    mprotect(memory_, kGuard, PROT_NONE);
-  }
-  ~Stack() { munmap(memory_, kSize + kGuard); }
-  Stack(const Stack&) = delete;
-  Stack& operator=(const Stack&) = delete;
-
-  char* bottom() const { return static_cast<char*>(memory_) + kGuard; }
-  char* top() const { return bottom() + kSize; }
-
- private:
-  void* memory_;
-};
-
-/// A fiber runs threads one after another; one that has to wait keeps its fiber.
-struct Fiber {
-  Stack stack;
-  ctx::fcontext_t context = nullptr;
-  StackSwitch inside;
-};
 
 enum class State { fresh, ready, at_block, at_warp, done };
 

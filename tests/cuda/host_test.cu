@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arena.hpp"
 #include "base/error.hpp"
 #include "check.hpp"
 #include "device.hpp"
@@ -227,12 +228,27 @@ TEST_F(Host, WhatNobodyWroteIsNotANumber) {
   EXPECT_TRUE(std::isnan(values[39]));
 }
 
+TEST_F(Host, WhatAnotherOpLeftInScratchMemoryIsNotANumber) {
+  Arena arena(stream());
+  float* before = nullptr;
+  for (int op = 0; op < 3; ++op) {  // the first brings the arena to its size
+    Arena::Frame frame(arena);
+    float* out = frame.take<float>(40);
+    EXPECT_TRUE(op < 2 || out == before);
+    before = out;
+    FEDSELECT_CUDA(launch(write_kernel, 2, 32, 0, stream(), out, 39 - op));
+    const auto values = read(out, 40);
+    EXPECT_EQ(values[38 - op], 1);
+    EXPECT_TRUE(std::isnan(values[39 - op])) << op;
+  }
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 TEST_F(Host, AnIndexOutOfRangeStopsTheProcess) {
-  float* out = floats(64);
+  float* out = floats(63);
   EXPECT_DEATH(
       {
-        static_cast<void>(launch(write_kernel, 3, 32, 0, stream(), out, 65));
+        static_cast<void>(launch(write_kernel, 2, 32, 0, stream(), out, 64));
         cudaStreamSynchronize(stream());
       },
       "heap-buffer-overflow");
