@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.hpp"
 #include "cuda/two_devices.hpp"
 
 namespace fedselect::ops {
@@ -258,6 +259,32 @@ TEST_F(Layers, GroupNorm) {
       dweight.expect_close(1e-5, "dweight");
       dbias.expect_close(kRounding, "dbias");
     }
+}
+
+TEST_F(Layers, NormsOfMoreRowsThanBlocksAddUpSideBySide) {
+  const GroupNormShape shape{{224, 224, 1}, 1};
+  const std::vector<int> samples{11};
+  const std::size_t rows = 11 * shape.in.size();
+  const DeviceArray<float> x(gpu(), 1, rows), kept(gpu(), 1, 2 * 11), dbias(gpu(), 1, 1);
+  DeviceArray<float> dy(gpu(), 1, rows);
+  const std::vector<float> ones(rows, 1);
+  dy.upload(gpu(), 0, std::span<const float>(ones));
+  gpu().group_norm_backward({samples}, shape, x.view(), {}, kept.view(), dy.view(), {}, {},
+                            dbias.view());
+  float sum = 0;
+  dbias.download(gpu(), 0, std::span(&sum, 1));
+  EXPECT_EQ(sum, static_cast<float>(rows));
+}
+
+TEST_F(Layers, NormsRefuseWhatTheyCantCount) {
+  const std::vector<int> samples{2675};
+  const ImageShape image{112, 112, 64};
+  EXPECT_THROW(gpu().batch_norm_train({samples}, {image}, {}, {}, {}, {}, {}, {}, {}), InputError);
+  EXPECT_THROW(gpu().batch_norm_backward({samples}, {image}, {}, {}, {}, {}, {}, {}, {}),
+               InputError);
+  EXPECT_THROW(gpu().group_norm_forward({samples}, {image, 2}, {}, {}, {}, {}, {}), InputError);
+  EXPECT_THROW(gpu().group_norm_backward({samples}, {image, 2}, {}, {}, {}, {}, {}, {}, {}),
+               InputError);
 }
 
 /// The labels of `rows` samples a client.
