@@ -282,6 +282,7 @@ TEST_F(Sums, RoundsHalfToEvenLikeTheCpu) {
   Twin<float> theta(devices(), 1, 64);
   Twin<std::int64_t> low(devices(), 1, 64);
   Twin<std::uint32_t> weight(devices(), 1, 64);
+  low.set([](int, std::size_t) { return std::int64_t{0}; });
   theta.set(
       [](int, std::size_t i) { return (static_cast<float>(i) - 32) / 32; });  // halves of 1/16
   const std::vector<int> samples{1};
@@ -350,6 +351,7 @@ TEST_F(Sums, PackAndUnpack) {
 TEST_F(Vectors, ReplayDoesTheWorkOnWhatIsInMemoryThen) {
   Twin<float> x(devices(), 2, 100), y(devices(), 2, 100);
   x.set([](int, std::size_t) { return 1.0F; });
+  y.set([](int, std::size_t) { return 0.0F; });
   const std::vector<int> samples{1, 1};
   const std::vector<std::uint64_t> key{42}, other{43};
   int called = 0;
