@@ -92,7 +92,7 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   joins_.resize(n);
   losses_.resize(n);
   hits_.resize(n);
-  key_.reserve(n + wanted_.size() + 5);
+  key_.reserve(wanted_.size() + 5);
   pull_.resize(n);
   steps_.resize(n);
   training_.resize(n);
@@ -330,10 +330,8 @@ void Trainer::train(int step, Scope scope) {
     key_.assign({id_, reinterpret_cast<std::uintptr_t>(clients_->parameters().data),
                  reinterpret_cast<std::uintptr_t>(clients_->mask().data),
                  std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
-    key_.insert(key_.end(), batch_samples_.begin(),
-                batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
     key_.insert(key_.end(), changed_.begin(), changed_.end());
-    ops_.replay(key_, work);
+    ops_.replay(key_, batch_group(), work);
   } else {
     work();
   }

@@ -57,6 +57,19 @@ TEST(Launches, AreAsManyForAnyNumberOfClients) {
   }
 }
 
+/// Numbers of samples that never came before take no memory.
+TEST(Memory, IsTheSameForAnyNumbersOfSamples) {
+  const auto ops = cuda::make_ops(0);
+  const ops::DeviceArray<float> x(*ops, 2, 100);
+  const auto add = [&](int first, int second) {
+    ops->add({std::vector<int>{first, second}}, 1, x.view(), x.view());
+  };
+  add(1, 1);
+  const std::size_t free = cuda::free_memory();
+  for (int i = 0; i < 1000; ++i) add(i % 100, i / 10);
+  EXPECT_EQ(cuda::free_memory(), free);
+}
+
 /// The host is a few batches ahead of the device at most, so that a watchdog which looks at the
 /// host sees whether the device works.
 TEST(Batches, HostWaitsForTheDevice) {
