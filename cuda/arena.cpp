@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/aligned.hpp"
+#include "check.hpp"
 
 namespace fedselect::cuda {
 
@@ -19,7 +20,11 @@ void* Arena::take(std::size_t bytes) {
   if (end > size_) extra_.push_back(make_device_memory(bytes));
   used_ = end;
   most_ = std::max(most_, used_);
-  return end > size_ ? extra_.back().get() : static_cast<std::byte*>(memory_.get()) + begin;
+  void* piece = end > size_ ? extra_.back().get() : static_cast<std::byte*>(memory_.get()) + begin;
+#ifdef FEDSELECT_CUDA_HOST
+  if (bytes > 0) FEDSELECT_CUDA(cudaMemsetAsync(piece, 0xFF, bytes, stream_));
+#endif
+  return piece;
 }
 
 /// cudaFree waits for the work that uses the memory.

@@ -9,9 +9,12 @@ namespace fedselect::cuda {
 
 /// Scratch memory of one stream. Ops take pieces and give all back when they return: the next op
 /// on the same stream runs after them, so it may have the same bytes. Grows when an op needs more
-/// than any before; then no allocation happens.
+/// than any before; then no allocation happens. Executed on the CPU, what ops before left in a
+/// piece is not a number.
 class Arena {
  public:
+  explicit Arena(cudaStream_t stream) : stream_(stream) {}
+
   /// What an op takes; given back when the frame goes.
   class Frame {
    public:
@@ -38,6 +41,7 @@ class Arena {
   void* take(std::size_t bytes);
   void leave(std::size_t used);
 
+  [[maybe_unused]] cudaStream_t stream_;
   DeviceMemory memory_;
   std::size_t size_ = 0;
   std::size_t used_ = 0;

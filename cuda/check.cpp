@@ -6,14 +6,12 @@
 
 namespace fedselect::cuda {
 
-void check(cudaError_t code, const char* expression) {
+void check(cudaError_t code, const char* expression, const char* if_full) {
   if (code == cudaSuccess) return;
-  const char* advice = code == cudaErrorMemoryAllocation
-                           ? ": the GPU's memory is full: set a smaller --group, or run fewer "
-                             "ranks on this GPU"
-                           : "";
-  throw SystemError(fmt::format("cuda: {}: {}: {}{}", expression, cudaGetErrorName(code),
-                                cudaGetErrorString(code), advice));
+  const bool is_full = code == cudaErrorMemoryAllocation;
+  throw SystemError(fmt::format("cuda: {}: {}: {}{}{}", expression, cudaGetErrorName(code),
+                                cudaGetErrorString(code), is_full ? ": " : "",
+                                is_full ? if_full : ""));
 }
 
 }  // namespace fedselect::cuda

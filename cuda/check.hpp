@@ -6,8 +6,11 @@
 namespace fedselect::cuda {
 
 /// Throws SystemError "cuda: EXPRESSION: NAME: TEXT" unless the call succeeded. Out of memory says
-/// what to do.
-void check(cudaError_t code, const char* expression);
+/// what to do: `if_full`.
+void check(cudaError_t code, const char* expression,
+           const char* if_full =
+               "the GPU's memory is full: set a smaller --group, or run fewer "
+               "ranks on this GPU");
 
 }  // namespace fedselect::cuda
 

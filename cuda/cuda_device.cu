@@ -23,24 +23,40 @@ __global__ void probe_kernel() {}
 }  // namespace
 
 std::string find_obstacle(int device) {
-  FEDSELECT_CUDA(cudaSetDevice(device));
+  cudaError_t code = cudaSetDevice(device);
+  const bool is_open = code == cudaSuccess;
   cudaFuncAttributes attributes{};
-  const cudaError_t code =
-      cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(probe_kernel));
+  if (is_open)
+    code = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(probe_kernel));
   if (code == cudaSuccess) return {};
   cudaGetLastError();  // forgets it
+  const std::string error = std::string(cudaGetErrorName(code)) + ", " + cudaGetErrorString(code);
   cudaDeviceProp properties{};
-  FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
+  if (cudaGetDeviceProperties(&properties, device) != cudaSuccess)
+    return "GPU " + std::to_string(device) + ": " + error;
   const std::string architecture =
       std::to_string(properties.major) + std::to_string(properties.minor);
-  return std::string(properties.name) + " (sm_" + architecture + "): " + cudaGetErrorString(code) +
-         "; build with -DCMAKE_CUDA_ARCHITECTURES=" + architecture + ", 75 at least";
+  const bool lacks_code =
+      code == cudaErrorNoKernelImageForDevice || code == cudaErrorInvalidDeviceFunction;
+  return std::string(properties.name) + " (sm_" + architecture + ", number " +
+         std::to_string(device) + ")" + (is_open ? "" : " can't be opened") + ": " + error +
+         (lacks_code ? "; build with -DCMAKE_CUDA_ARCHITECTURES=" + architecture + ", 75 at least"
+                     : "");
 }
 
 std::string bus_id(int device) {
   std::array<char, 32> id{};
   FEDSELECT_CUDA(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), device));
   return id.data();
+}
+
+std::string uuid(int device) {
+  cudaDeviceProp properties{};
+  FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
+  std::string digits;
+  for (const char byte : properties.uuid.bytes)
+    for (const int shift : {4, 0}) digits += "0123456789abcdef"[(byte >> shift) & 0xF];
+  return digits;
 }
 
 std::size_t free_memory() {

@@ -18,12 +18,16 @@ struct Visible {
 };
 Visible visible_devices();
 
-/// Why the program can't compute on GPU number `device`: it holds no code for it. Empty: it can.
-/// Throws SystemError.
+/// Why the program can't compute on GPU number `device`: it can't be opened (others have it to
+/// themselves, it is full or broken), or the program holds no code for it. Empty: it can.
 std::string find_obstacle(int device);
 
-/// One name for the same GPU in all processes of a node: its place on the bus. Throws SystemError.
+/// The GPU's place on the bus, the same in all processes of a node; parts of one GPU (MIG) have one
+/// place. Throws SystemError.
 std::string bus_id(int device);
+
+/// The name of a GPU, or of a part of one (MIG), with memory of its own. Throws SystemError.
+std::string uuid(int device);
 
 /// Bytes of the current device's memory that are free. Throws SystemError.
 std::size_t free_memory();

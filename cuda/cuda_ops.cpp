@@ -16,9 +16,15 @@ namespace {
 
 constexpr std::size_t kMostConstants = 4096;
 constexpr std::size_t kMostReplays = 256;
+constexpr std::size_t kMostClients = 65535;
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Stream open_device(int device) {
+  FEDSELECT_CUDA(cudaSetDevice(device));
+  return make_stream();
 }
 
 }  // namespace
@@ -35,12 +41,12 @@ int count_of(const DeviceGroup& group, std::size_t per_sample) {
   return static_cast<int>(count);
 }
 
-CudaOps::CudaOps(int device) : device_(device) {
-  FEDSELECT_CUDA(cudaSetDevice(device));
+CudaOps::CudaOps(int device)
+    : device_(device), stream_(open_device(device)), arena_(stream_.get()) {
   cudaDeviceProp properties{};
   FEDSELECT_CUDA(cudaGetDeviceProperties(&properties, device));
   name_ = fmt::format("cuda:{} ({})", device, properties.name);
-  stream_ = make_stream();
+  samples_ = make_device_memory(kMostClients * sizeof(int));
   reached_ = make_event();
   for (Event& event : begun_) event = make_event();
 }
@@ -127,11 +133,18 @@ const void* CudaOps::constant_bytes(std::span<const std::byte> bytes) {
   return entry->second.get();
 }
 
+/// All groups have one place on the device, at which what was asked for before is done reading when
+/// the next one's numbers arrive.
 DeviceGroup CudaOps::on_device(const Group& group) {
   if (constants_.size() > kMostConstants && !capturing_) forget();
-  DeviceGroup seen{.clients = group.size()};
+  DeviceGroup seen{.clients = group.size(), .samples = static_cast<const int*>(samples_.get())};
   for (const int samples : group.samples) seen.most = std::max(seen.most, samples);
-  if (seen.most > 0) seen.samples = constant(group.samples);
+  if (seen.most == 0 || std::ranges::equal(group.samples, samples_now_)) return seen;
+  expect(!capturing_, "what is recorded is of the replay's group");
+  expect(group.samples.size() <= kMostClients, "a grid has a row of blocks for each client");
+  samples_now_.assign(group.samples.begin(), group.samples.end());
+  FEDSELECT_CUDA(cudaMemcpyAsync(samples_.get(), samples_now_.data(), group.samples.size_bytes(),
+                                 cudaMemcpyHostToDevice, stream_.get()));
   return seen;
 }
 
@@ -154,15 +167,22 @@ void CudaOps::forget() {
 }
 
 /// The first time only warms up: constants go to the device, the arena grows. The second time is
-/// recorded.
-void CudaOps::replay(std::span<const std::uint64_t> key, const std::function<void()>& work) {
+/// recorded: for any group of so many clients whose largest batch is as large, for kernels read the
+/// numbers of samples where on_device() puts them.
+void CudaOps::replay(std::span<const std::uint64_t> key, const Group& group,
+                     const std::function<void()>& work) {
+  const DeviceGroup here = on_device(group);
+  if (here.most == 0) return work();
   if (replays_.size() > kMostReplays) forget();
   if (arena_generation_ != arena_.generation()) {
     synchronize();
     replays_.clear();
     arena_generation_ = arena_.generation();
   }
-  const auto [entry, is_new] = replays_.try_emplace(text_of(std::as_bytes(key)));
+  const std::array grid{here.clients, here.most};
+  const std::string of_group =
+      text_of(std::as_bytes(key)) + text_of(std::as_bytes(std::span(grid)));
+  const auto [entry, is_new] = replays_.try_emplace(of_group);
   if (is_new) return work();
   Graph& graph = entry->second;
   if (!graph) {

@@ -25,9 +25,9 @@ using namespace ops;  // NOLINT(google-build-using-namespace): their contract is
 /// of clients. beside() is another one of these, with a stream of its own.
 ///
 /// Ops that return something to the host wait for the device; all others return as soon as their
-/// work is queued. Numbers that ops get from the host (sample counts, ranges, factors) go to the
-/// device once: equal ones are found again by their content, so a training step uploads nothing
-/// after the first of its kind. Results don't depend on which clients share a group. The ops stand
+/// work is queued. Numbers that ops get from the host go to the device: ranges once, equal ones are
+/// found again by their content; numbers of samples, to one place, when they differ from those of
+/// the op before. Results don't depend on which clients share a group. The ops stand
 /// in ops_*.cu, by topic, each kernel beside the op that launches it.
 class CudaOps final : public Ops {
  public:
@@ -44,7 +44,8 @@ class CudaOps final : public Ops {
   void copy(void* to, const void* from, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
   std::shared_ptr<const void> place(const void* host, std::size_t bytes) override;
-  void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) override;
+  void replay(std::span<const std::uint64_t> key, const Group& group,
+              const std::function<void()>& work) override;
   Ops& beside() override;
   void after(Ops& other) override;
 
@@ -146,7 +147,7 @@ class CudaOps final : public Ops {
   DeviceGroup on_device(const Group& group);
   /// Ranges, cut into chunks; null for no range that is not empty.
   DeviceRanges on_device(std::span<const Range> ranges);
-  /// Values that come again and again (counts, ranges), on the device, to be read by this op only.
+  /// Values that come again and again (ranges), on the device, to be read by this op only.
   template <class T>
   const T* constant(std::span<const T> values) {
     return static_cast<const T*>(constant_bytes(std::as_bytes(values)));
@@ -186,6 +187,8 @@ class CudaOps final : public Ops {
   Stream stream_;
   Arena arena_;
   PinnedRing pinned_;
+  DeviceMemory samples_;          ///< of the last op's group, one number a client
+  std::vector<int> samples_now_;  ///< the same, on the host
   std::unordered_map<std::string, DeviceMemory> constants_;
   std::unordered_map<std::string, Graph> replays_;  ///< empty: seen once
   std::size_t arena_generation_ = 0;                ///< with which the graphs were recorded

@@ -24,7 +24,9 @@ DeviceMemory make_device_memory(std::size_t bytes) {
 
 PinnedMemory make_pinned_memory(std::size_t bytes) {
   void* memory = nullptr;
-  FEDSELECT_CUDA(cudaMallocHost(&memory, bytes));
+  check(cudaMallocHost(&memory, bytes), "cudaMallocHost(&memory, bytes)",
+        "the node has no more page-locked host memory to give: run fewer ranks on it, or ask for "
+        "more memory");
   return PinnedMemory(memory);
 }
 

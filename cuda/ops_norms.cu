@@ -5,6 +5,8 @@
 // pixels of a sample and the channels of a group. Statistics are formed in double, in an order that
 // depends on the client's own numbers alone.
 
+#include <algorithm>
+
 #include "cuda_ops.hpp"
 #include "kernels.hpp"
 
@@ -12,7 +14,8 @@ namespace fedselect::cuda {
 namespace {
 
 constexpr int kLanes = kThreads / kWarp;  // rows of threads; each warp has 32 channels
-constexpr int kPartRows = 512;            // that a block adds up
+constexpr int kPartRows = 512;            // that a block adds up at a time
+constexpr int kMostParts = 1024;          // side by side, of 32 channels of a client
 
 /// The sum over the 8 threads that have the same channel, in each of them.
 __device__ __forceinline__ double channel_sum(double value, double* space) {
@@ -48,27 +51,30 @@ struct ChannelSums {
   }
 };
 
-/// `Terms`: of(g, row, channel, index), what is added up.
+/// `Terms`: of(g, row, channel, index), what is added up. Blocks stride over the parts.
 template <class Terms>
 __global__ void channel_sums_kernel(DeviceGroup group, Terms terms, ChannelSums sums) {
   auto* space = dynamic_shared<double>();
-  const int g = static_cast<int>(blockIdx.y), part = static_cast<int>(blockIdx.z);
-  const int end = min((part + 1) * kPartRows, group.samples[g] * sums.pixels);
-  if (part * kPartRows >= end) return;
+  const int g = static_cast<int>(blockIdx.y);
+  const int rows = group.samples[g] * sums.pixels;
   const int c = static_cast<int>(blockIdx.x) * kWarp + static_cast<int>(threadIdx.x) % kWarp;
   const int lane = static_cast<int>(threadIdx.x) / kWarp;
   const bool works = c < sums.channels;
-  Pair sum{0, 0};
-  if (works)
-    for (int row = part * kPartRows + lane; row < end; row += kLanes) {
-      const Pair term = terms.of(g, row, c, static_cast<std::ptrdiff_t>(row) * sums.channels + c);
-      sum.a += term.a;
-      sum.b += term.b;
-    }
-  sum = {channel_sum(sum.a, space), channel_sum(sum.b, space)};
-  if (!works || lane != 0) return;
-  sums.part(g, part)[c] = sum.a;
-  sums.part(g, part)[sums.channels + c] = sum.b;
+  for (int part = static_cast<int>(blockIdx.z); part * kPartRows < rows;
+       part += static_cast<int>(gridDim.z)) {
+    const int end = min((part + 1) * kPartRows, rows);
+    Pair sum{0, 0};
+    if (works)
+      for (int row = part * kPartRows + lane; row < end; row += kLanes) {
+        const Pair term = terms.of(g, row, c, static_cast<std::ptrdiff_t>(row) * sums.channels + c);
+        sum.a += term.a;
+        sum.b += term.b;
+      }
+    sum = {channel_sum(sum.a, space), channel_sum(sum.b, space)};
+    if (!works || lane != 0) continue;
+    sums.part(g, part)[c] = sum.a;
+    sums.part(g, part)[sums.channels + c] = sum.b;
+  }
 }
 
 struct BatchNorm {
@@ -294,7 +300,8 @@ ChannelSums add_up(Arena::Frame& frame, const DeviceGroup& here, const ImageShap
                              static_cast<std::size_t>(image.channels);
   const ChannelSums sums{frame.take<double>(values), parts, pixels, image.channels};
   const dim3 grid(static_cast<unsigned>((image.channels + kWarp - 1) / kWarp),
-                  static_cast<unsigned>(here.clients), static_cast<unsigned>(parts));
+                  static_cast<unsigned>(here.clients),
+                  static_cast<unsigned>(std::min(parts, kMostParts)));
   FEDSELECT_CUDA(launch(channel_sums_kernel<Terms>, grid, kThreads, kThreads * sizeof(double),
                         stream, here, terms, sums));
   return sums;
@@ -315,14 +322,14 @@ void CudaOps::batch_norm_train(const Group& group, const BatchNormShape& shape, 
                                Values running_variance, Values y, Values kept) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  const std::size_t values = values_of(shape.in, here);
   Arena::Frame frame(arena_);
   const ChannelSums sums = add_up(frame, here, shape.in, Moments{x}, stream_.get());
   FEDSELECT_CUDA(launch(batch_moments_kernel, channel_grid(shape.in.channels, here), kThreads, 0,
                         stream_.get(), here, numbers_of(shape), sums, x, running_mean,
                         running_variance, kept));
-  FEDSELECT_CUDA(launch(batch_apply_kernel, grid_of(values_of(shape.in, here), here.clients),
-                        kThreads, 0, stream_.get(), here, numbers_of(shape), x, weight, bias, kept,
-                        y));
+  FEDSELECT_CUDA(launch(batch_apply_kernel, grid_of(values, here.clients), kThreads, 0,
+                        stream_.get(), here, numbers_of(shape), x, weight, bias, kept, y));
 }
 
 void CudaOps::batch_norm_evaluate(const Group& group, const BatchNormShape& shape, ConstValues x,
@@ -330,9 +337,10 @@ void CudaOps::batch_norm_evaluate(const Group& group, const BatchNormShape& shap
                                   ConstValues running_variance, Values y) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
-  FEDSELECT_CUDA(launch(batch_evaluate_kernel, grid_of(values_of(shape.in, here), here.clients),
-                        kThreads, 0, stream_.get(), here, numbers_of(shape), x, weight, bias,
-                        running_mean, running_variance, y));
+  const std::size_t values = values_of(shape.in, here);
+  FEDSELECT_CUDA(launch(batch_evaluate_kernel, grid_of(values, here.clients), kThreads, 0,
+                        stream_.get(), here, numbers_of(shape), x, weight, bias, running_mean,
+                        running_variance, y));
 }
 
 void CudaOps::batch_norm_backward(const Group& group, const BatchNormShape& shape, ConstValues x,
@@ -340,6 +348,7 @@ void CudaOps::batch_norm_backward(const Group& group, const BatchNormShape& shap
                                   Values dweight, Values dbias) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  const std::size_t values = values_of(shape.in, here);
   Arena::Frame frame(arena_);
   const std::size_t size = 3 * static_cast<std::size_t>(shape.in.channels);
   const Values factors{frame.take<float>(size * static_cast<std::size_t>(here.clients)),
@@ -349,15 +358,15 @@ void CudaOps::batch_norm_backward(const Group& group, const BatchNormShape& shap
                         stream_.get(), here, numbers_of(shape), sums, weight, kept,
                         NormGradients{dweight, dbias, factors}));
   if (dx)
-    FEDSELECT_CUDA(launch(batch_gradient_kernel, grid_of(values_of(shape.in, here), here.clients),
-                          kThreads, 0, stream_.get(), here, numbers_of(shape), x, kept, dy, factors,
-                          dx));
+    FEDSELECT_CUDA(launch(batch_gradient_kernel, grid_of(values, here.clients), kThreads, 0,
+                          stream_.get(), here, numbers_of(shape), x, kept, dy, factors, dx));
 }
 
 void CudaOps::group_norm_forward(const Group& group, const GroupNormShape& shape, ConstValues x,
                                  ConstValues weight, ConstValues bias, Values y, Values kept) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  values_of(shape.in, here);  // are not too many
   const dim3 grid(static_cast<unsigned>(here.most * shape.groups),
                   static_cast<unsigned>(here.clients));
   FEDSELECT_CUDA(launch(group_forward_kernel, grid, kThreads, 0, stream_.get(), here,
@@ -369,6 +378,7 @@ void CudaOps::group_norm_backward(const Group& group, const GroupNormShape& shap
                                   Values dweight, Values dbias) {
   const DeviceGroup here = on_device(group);
   if (here.most == 0) return;
+  values_of(shape.in, here);  // are not too many
   if (dweight || dbias) {
     Arena::Frame frame(arena_);
     const ChannelSums sums =

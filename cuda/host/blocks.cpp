@@ -1,21 +1,17 @@
 #include "blocks.hpp"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
-#include <boost/context/detail/fcontext.hpp>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
+#include "fiber.hpp"
 #include "include/device_code.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 // All variables that sources call __shared__, one after another: the linker's names for the
 // section.
@@ -34,52 +30,6 @@ namespace ctx = boost::context::detail;
 
 constexpr int kWarp = 32;
 constexpr int kPoison = 0xFF;  // as float and double: not a number
-
-/// Sanitizers want to know when the stack changes.
-struct StackSwitch {
-#if defined(__SANITIZE_ADDRESS__)
-  void begin(const void* bottom, std::size_t size) {
-    __sanitizer_start_switch_fiber(&fake_, bottom, size);
-  }
-  void end(const void** bottom = nullptr, std::size_t* size = nullptr) {
-    __sanitizer_finish_switch_fiber(fake_, bottom, size);
-  }
-  void* fake_ = nullptr;
-#else
-  void begin(const void* /*bottom*/, std::size_t /*size*/) {}
-  void end(const void** /*bottom*/ = nullptr, std::size_t* /*size*/ = nullptr) {}
-#endif
-};
-
-/// A stack with a page below it that nobody may touch.
-class Stack {
- public:
-  static constexpr std::size_t kSize = std::size_t{128} << 10;
-  static constexpr std::size_t kGuard = 4096;
-
-  Stack() {
-    memory_ = mmap(nullptr, kSize + kGuard, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-    mprotect(memory_, kGuard, PROT_NONE);
-  }
-  ~Stack() { munmap(memory_, kSize + kGuard); }
-  Stack(const Stack&) = delete;
-  Stack& operator=(const Stack&) = delete;
-
-  char* bottom() const { return static_cast<char*>(memory_) + kGuard; }
-  char* top() const { return bottom() + kSize; }
-
- private:
-  void* memory_;
-};
-
-/// A fiber runs threads one after another; one that has to wait keeps its fiber.
-struct Fiber {
-  Stack stack;
-  ctx::fcontext_t context = nullptr;
-  StackSwitch inside;
-};
 
 enum class State { fresh, ready, at_block, at_warp, done };
 
@@ -103,14 +53,12 @@ class Block {
     order_threads();
     met_ = false;
     fault_.clear();
-    for (next_ = 0; next_ < order_.size();) resume(free_fiber());
-    while (fault_.empty() && release()) {
-      for (const std::size_t t : order_)
-        if (fault_.empty() && threads_[t].state == State::ready) {
-          enter(t);
-          resume(threads_[t].fiber);
-        }
+    for (const Warp& warp : warps_) {
+      for (next_ = warp.begin, end_ = warp.end; next_ < end_;) resume(free_fiber());
+      go_on(warp);
     }
+    while (fault_.empty() && release_block())
+      for (const Warp& warp : warps_) go_on(warp);
     if (fault_.empty()) check_all_done();
     if (!fault_.empty()) {
       abandon();
@@ -145,14 +93,39 @@ class Block {
   }
 
  private:
+  struct Warp {
+    std::size_t begin, end;  ///< its threads
+  };
+
   static int lane_of(std::size_t thread) { return static_cast<int>(thread % kWarp); }
 
   void order_threads() {
-    order_.resize(threads_.size());
     brought_.resize(threads_.size());
+    order_.resize(threads_.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    if (policy_ == Order::reversed) std::reverse(order_.begin(), order_.end());
-    if (policy_ == Order::shuffled) std::shuffle(order_.begin(), order_.end(), random_);
+    warps_.clear();
+    for (std::size_t begin = 0; begin < order_.size(); begin += kWarp) {
+      warps_.push_back({begin, std::min(begin + kWarp, order_.size())});
+      arrange(std::span(order_).subspan(begin, warps_.back().end - begin));
+    }
+    arrange(std::span(warps_));
+  }
+
+  template <class T>
+  void arrange(std::span<T> ascending) {
+    if (policy_ == Order::reversed) std::reverse(ascending.begin(), ascending.end());
+    if (policy_ == Order::shuffled) std::shuffle(ascending.begin(), ascending.end(), random_);
+  }
+
+  /// Runs a warp until its threads have returned or wait for others, ahead of all other warps.
+  void go_on(const Warp& warp) {
+    do {
+      for (std::size_t i = warp.begin; i < warp.end; ++i)
+        if (const std::size_t t = order_[i]; fault_.empty() && threads_[t].state == State::ready) {
+          enter(t);
+          resume(threads_[t].fiber);
+        }
+    } while (fault_.empty() && release_warp(warp));
   }
 
   void enter(std::size_t thread) {
@@ -174,7 +147,7 @@ class Block {
     return fiber;
   }
 
-  /// From the scheduler into a fiber, until its thread waits or there is no fresh thread left.
+  /// From the scheduler into a fiber, until its thread waits or its warp has no fresh thread left.
   void resume(Fiber* fiber) {
     running_ = fiber;
     StackSwitch outside;
@@ -200,7 +173,7 @@ class Block {
     block->scheduler_ = from.fctx;
     for (;;) {
       Fiber* fiber = block->running_;
-      while (block->next_ < block->order_.size() && block->fault_.empty()) {
+      while (block->next_ < block->end_ && block->fault_.empty()) {
         block->enter(block->order_[block->next_++]);
         const std::size_t thread = block->current_;
         try {
@@ -211,7 +184,7 @@ class Block {
         fiber = block->running_;  // the thread may have waited here and there
         block->threads_[thread].state = State::done;
       }
-      block->next_ = block->fault_.empty() ? block->next_ : block->order_.size();
+      block->next_ = block->fault_.empty() ? block->next_ : block->end_;
       block->free_.push_back(fiber);
       fiber->inside.begin(block->scheduler_bottom_, block->scheduler_size_);
       const ctx::transfer_t back = ctx::jump_fcontext(block->scheduler_, nullptr);
@@ -220,38 +193,33 @@ class Block {
     }
   }
 
-  /// Lets those go on whose meeting is complete. False: nobody can.
-  bool release() {
+  /// Lets those lanes go on whose meeting is complete. False: none can.
+  bool release_warp(const Warp& warp) {
     bool any = false;
-    for (std::size_t warp = 0; warp < threads_.size(); warp += kWarp) any |= release_warp(warp);
-    return any || release_block();
-  }
-
-  bool release_warp(std::size_t warp) {
-    bool any = false;
-    for (std::size_t t = warp; t < std::min(warp + kWarp, threads_.size()); ++t) {
+    for (std::size_t t = warp.begin; t < warp.end; ++t) {
       const Thread& first = threads_[t];
       if (first.state != State::at_warp) continue;
       bool complete = true;
       for (int l = 0; l < kWarp && complete; ++l) {
         if (((first.mask >> l) & 1U) == 0) continue;
-        const std::size_t other = warp + static_cast<std::size_t>(l);
-        complete = other < threads_.size() && threads_[other].state == State::at_warp &&
+        const std::size_t other = warp.begin + static_cast<std::size_t>(l);
+        complete = other < warp.end && threads_[other].state == State::at_warp &&
                    threads_[other].mask == first.mask && threads_[other].line == first.line;
       }
       if (!complete) continue;
       const unsigned mask = first.mask;
       for (int l = 0; l < kWarp; ++l) {
         if (((mask >> l) & 1U) == 0) continue;
-        Thread& other = threads_[warp + static_cast<std::size_t>(l)];
-        other.state = State::ready;
-        brought_[warp + static_cast<std::size_t>(l)] = other.brought;
+        const std::size_t lane = warp.begin + static_cast<std::size_t>(l);
+        threads_[lane].state = State::ready;
+        brought_[lane] = threads_[lane].brought;
       }
       any = true;
     }
     return any;
   }
 
+  /// Lets the block go on if all that have not returned wait at its barrier.
   bool release_block() {
     int line = -1;
     for (const Thread& thread : threads_) {
@@ -303,8 +271,9 @@ class Block {
   const std::function<void()>* body_ = nullptr;
   std::vector<Thread> threads_;
   std::vector<std::uint64_t> brought_;
-  std::vector<std::size_t> order_;
-  std::size_t next_ = 0;
+  std::vector<std::size_t> order_;  ///< of the threads in each warp
+  std::vector<Warp> warps_;         ///< in their order
+  std::size_t next_ = 0, end_ = 0;  ///< fresh threads of the warp that begins, in order_
   std::size_t current_ = 0;
   bool met_ = false;
   std::string fault_;

@@ -1,15 +1,14 @@
 #include <cuda_runtime.h>
-#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "blocks.hpp"
+#include "memory.hpp"
 #include "streams.hpp"
 
 // Streams are lazy: work waits until somebody synchronises, so that code which forgets to do so
@@ -43,9 +42,6 @@ struct Runtime {
   cudaError_t last = cudaSuccess;
   std::string fault;
   std::vector<cudaStream_t> streams;
-  std::map<void*, std::size_t> device;  ///< what cudaMalloc gave
-  std::map<void*, std::size_t> pinned;
-  std::size_t device_bytes = 0;
   std::size_t enqueued = 0;
 };
 
@@ -53,47 +49,6 @@ Runtime& runtime() {
   static Runtime the_runtime;
   return the_runtime;
 }
-
-std::size_t from_environment(const char* name, std::size_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-std::size_t device_limit() {
-  return from_environment("FEDSELECT_HOST_MEMORY", std::size_t{4} << 30);
-}
-
-cudaError_t fail(cudaError_t code) {
-  runtime().last = code;
-  return code;
-}
-
-/// With FEDSELECT_HOST_FENCE=1 in the environment the host can't touch device memory, as with a
-/// GPU: it is open only while the device works. Costs system calls, so not by default.
-bool has_fence() {
-  static const bool fence = from_environment("FEDSELECT_HOST_FENCE", 0) != 0;
-  return fence;
-}
-
-std::size_t pages(std::size_t bytes) { return (bytes / 4096 + 1) * 4096; }
-
-class OpenFence {
- public:
-  OpenFence() {
-    if (has_fence() && depth_++ == 0) protect(PROT_READ | PROT_WRITE);
-  }
-  ~OpenFence() {
-    if (has_fence() && --depth_ == 0) protect(PROT_NONE);
-  }
-  OpenFence(const OpenFence&) = delete;
-  OpenFence& operator=(const OpenFence&) = delete;
-
- private:
-  static void protect(int access) {
-    for (const auto& [memory, bytes] : runtime().device) mprotect(memory, pages(bytes), access);
-  }
-  static inline int depth_ = 0;
-};
 
 /// Does a stream's work up to a place.
 cudaError_t drain(cudaStream_t stream, std::size_t place) {
@@ -114,12 +69,11 @@ cudaError_t drain(cudaStream_t stream, std::size_t place) {
   return r.sticky == cudaSuccess ? cudaSuccess : fail(r.sticky);
 }
 
-bool is_pinned(const void* memory) {
-  const auto& pinned = runtime().pinned;
-  auto after = pinned.upper_bound(const_cast<void*>(memory));
-  if (after == pinned.begin()) return false;
-  --after;
-  return static_cast<const char*>(memory) < static_cast<const char*>(after->first) + after->second;
+}  // namespace
+
+cudaError_t fail(cudaError_t code) {
+  runtime().last = code;
+  return code;
 }
 
 bool anybody_records() {
@@ -127,25 +81,6 @@ bool anybody_records() {
     if (stream->recording) return true;
   return false;
 }
-
-constexpr std::size_t kPage = 256;
-
-void* fenced(std::size_t bytes) {
-  void* memory =
-      mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  std::memset(memory, 0xFF, bytes);
-  mprotect(memory, pages(bytes), PROT_NONE);
-  return memory;
-}
-
-void* fresh(std::size_t bytes) {
-  void* memory = std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage);
-  if (memory != nullptr) std::memset(memory, 0xFF, bytes);
-  return memory;
-}
-
-}  // namespace
 
 std::size_t enqueued() { return runtime().enqueued; }
 
@@ -188,6 +123,8 @@ const char* cudaGetErrorName(cudaError_t code) {
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
     case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
+    case cudaErrorInvalidDeviceFunction: return "cudaErrorInvalidDeviceFunction";
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
@@ -222,11 +159,14 @@ cudaError_t cudaSetDevice(int device) {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess) return code;
-  return device >= 0 && device < count ? cudaSuccess : fail(cudaErrorInvalidDevice);
+  if (device < 0 || device >= count) return fail(cudaErrorInvalidDevice);
+  const std::size_t busy = from_environment("FEDSELECT_HOST_BUSY", SIZE_MAX);
+  return busy == static_cast<std::size_t>(device) ? fail(cudaErrorDevicesUnavailable) : cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int /*device*/) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
+  std::memcpy(properties->uuid.bytes, &device, sizeof(device));
   std::strncpy(properties->name, "kernels on the CPU", sizeof(properties->name) - 1);
   properties->totalGlobalMem = device_limit();
   properties->multiProcessorCount = 1;
@@ -239,55 +179,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* /*attributes*/, const void
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
-  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", device);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *total = device_limit();
-  *free = *total - runtime().device_bytes;
-  return cudaSuccess;
-}
-
-cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-  Runtime& r = runtime();
-  if (anybody_records()) return fail(cudaErrorStreamCaptureUnsupported);
-  const bool fits = r.device_bytes + bytes <= device_limit();
-  *memory = !fits ? nullptr : has_fence() ? fenced(bytes) : fresh(bytes);
-  if (*memory == nullptr) return fail(cudaErrorMemoryAllocation);
-  r.device[*memory] = bytes;
-  r.device_bytes += bytes;
-  return cudaSuccess;
-}
-
-cudaError_t cudaFree(void* memory) {
-  if (memory == nullptr) return cudaSuccess;
-  Runtime& r = runtime();
-  cudaDeviceSynchronize();
-  const auto found = r.device.find(memory);
-  if (found == r.device.end()) return fail(cudaErrorInvalidValue);
-  const std::size_t bytes = found->second;
-  r.device_bytes -= bytes;
-  r.device.erase(found);
-  if (has_fence())
-    munmap(memory, pages(bytes));
-  else
-    std::free(memory);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
-  *memory = fresh(bytes);
-  if (*memory == nullptr) return fail(cudaErrorMemoryAllocation);
-  runtime().pinned[*memory] = bytes;
-  return cudaSuccess;
-}
-
-cudaError_t cudaFreeHost(void* memory) {
-  if (memory == nullptr) return cudaSuccess;
-  cudaDeviceSynchronize();
-  if (runtime().pinned.erase(memory) == 0) return fail(cudaErrorInvalidValue);
-  std::free(memory);
+  const bool are_parts = std::getenv("FEDSELECT_HOST_MIG") != nullptr;
+  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", are_parts ? 0 : device);
   return cudaSuccess;
 }
 

@@ -18,4 +18,10 @@ std::size_t enqueued();
 cudaError_t enqueue_kernel(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
                            std::function<void()> thread);
 
+/// `code`, which cudaGetLastError() then tells.
+cudaError_t fail(cudaError_t code);
+
+/// Whether a stream records a graph.
+bool anybody_records();
+
 }  // namespace fedselect::cuda::host

@@ -129,16 +129,17 @@ Estimator::Measured Estimator::measure(std::size_t index) {
   const std::vector<Turn> turns = rehearse(timed).lifetime(rounds);
 
   const Device device = device_.view();
-  const std::size_t on_device = device.memory > 0 ? device_bytes(setup, algorithm) : 0;
+  std::size_t on_device = 0;
   together(comm_, [&] {
-    if (on_device > device_.room())
+    if (device.memory > 0) on_device = device_bytes(setup, algorithm);
+    if (on_device > device.memory)
       throw InputError(fmt::format(
           "{}: {} clients at a time and the data set need {} of a GPU's memory, but a rank has {}: "
           "take a smaller model or train.batch, a smaller --group, fewer ranks on a GPU, or "
           "--device cpu",
           method.label, plan_groups(setup, algorithm).size,
           describe_bytes(static_cast<std::int64_t>(on_device)),
-          describe_bytes(static_cast<std::int64_t>(device_.room()))));
+          describe_bytes(static_cast<std::int64_t>(device.memory))));
   });
   const auto on_rank =
       static_cast<std::size_t>(std::min(kMostTimed, plan_groups(setup, algorithm).size));

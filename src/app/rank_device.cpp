@@ -44,9 +44,6 @@ Visible find_devices([[maybe_unused]] const Communicator& comm) {
   return visible;
 }
 
-/// Part of the free memory that a group's arrays may take; the rest is for kernels' scratch.
-[[maybe_unused]] constexpr double kGroupShare = 0.6;
-
 /// Collective: how many ranks say the same line as this one, and the most that any line is said.
 struct Sharing {
   int here = 1;
@@ -73,14 +70,27 @@ struct Sharing {
   return name.data();
 }
 
-/// The GPU of a rank, by the same name in all processes; empty: it sees none.
+/// The GPU of a rank, or the part of one that it has, by the same name in all processes; empty: it
+/// sees none.
 [[maybe_unused]] std::string name_gpu(const Communicator& comm) {
 #ifdef FEDSELECT_HAS_CUDA
   const int count = visible_devices().count;
-  return count == 0 ? "" : host_name() + " " + cuda::bus_id(comm.node_rank() % count);
+  return count == 0 ? "" : cuda::uuid(comm.node_rank() % count);
 #else
   return "";
 #endif
+}
+
+/// Collective. At the root: why a rank has no GPU to compute on; empty where all have one.
+std::string explain(const std::string& obstacle, Communicator& comm) {
+  int rank = 0;
+  for (const auto& said : comm.gather(std::as_bytes(std::span(obstacle)))) {
+    if (!said.empty())
+      return fmt::format("rank {} has no GPU to compute on ({})", rank,
+                         std::string_view(reinterpret_cast<const char*>(said.data()), said.size()));
+    ++rank;
+  }
+  return {};
 }
 
 }  // namespace
@@ -120,11 +130,10 @@ RankDevice::RankDevice(const DeviceOptions& options, Communicator& comm)
     return;
   }
   open_cpu(comm);
-  if (options.device == "auto" && kHasCuda)
-    notes_.push_back(fmt::format("device auto: the CPU, for {}",
-                                 visible.count == 0     ? visible.obstacle
-                                 : visible.are_emulated ? "this build executes GPUs on the CPU"
-                                                        : "not every rank sees a GPU"));
+  if (options.device != "auto" || !kHasCuda) return;
+  const std::string reason = explain(visible.obstacle, comm);
+  notes_.push_back(fmt::format("device auto: the CPU, for {}",
+                               reason.empty() ? "this build executes GPUs on the CPU" : reason));
 }
 
 /// A CPU rank trains one client at a time unless told otherwise.
@@ -137,19 +146,20 @@ void RankDevice::open_cpu(Communicator& comm) {
 
 #ifdef FEDSELECT_HAS_CUDA
 void RankDevice::open_gpu(Communicator& comm) {
-  std::string gpu;
+  std::string gpu, place;
   together(comm, [&] {
     const int device = comm.node_rank() % cuda::visible_devices().count;
     ops_ = cuda::make_ops(device);
     gpu = name_gpu(comm);
+    place = cuda::bus_id(device);
   });
-  place_ = fmt::format("{} at {}", ops_->device(), gpu.substr(gpu.rfind(' ') + 1));
+  place_ = fmt::format("{} at {}", ops_->device(), place);
   const Sharing sharing = count_equal(gpu, comm);
-  const bool shared = sharing.most > 1;
+  // Parts of a GPU (MIG) have memories of their own, but NCCL can't have two of them.
+  const bool shared = count_equal(host_name() + " " + place, comm).most > 1;
   sums_ = comm.size() == 1 || shared ? cuda::make_mpi_sum(*ops_, comm)
                                      : cuda::make_nccl_sum(*ops_, comm);
-  room_ = cuda::free_memory() / static_cast<std::size_t>(std::max(sharing.here, sharers_));
-  memory_ = static_cast<std::size_t>(kGroupShare * static_cast<double>(room_));
+  memory_ = cuda::free_memory() / static_cast<std::size_t>(std::max(sharing.here, sharers_));
   notes_.push_back(fmt::format("device {}, sums over ranks by {}{}", ops_->device(), sums_->name(),
                                shared ? " (ranks share a GPU, which NCCL can't)" : ""));
 }

@@ -26,13 +26,11 @@ void count_sharers(DeviceOptions& options, Communicator& job);
 /// What a rank computes on, opened for the life of this object.
 class RankDevice {
  public:
-  /// Collective: all ranks compute on the same kind of device. `auto` takes GPUs if every rank sees
-  /// one. All ranks throw AgreedError if GPUs were asked for and one of them sees none.
+  /// Collective: all ranks compute on the same kind of device. `auto` takes GPUs if every rank can
+  /// compute on one. All ranks throw AgreedError if GPUs were asked for and one of them has none.
   RankDevice(const DeviceOptions& options, Communicator& comm);
 
   Device view() const { return {*ops_, *sums_, group_, memory_}; }
-  /// Bytes of a GPU's free memory that are this rank's; 0: it has none.
-  std::size_t room() const { return room_; }
   /// What this rank computes on: a CPU's instruction set, or a GPU and where it sits.
   const std::string& place() const { return place_; }
   /// Lines for the log: what the ranks compute on, and why.
@@ -44,8 +42,7 @@ class RankDevice {
 
   int group_;
   int sharers_;
-  std::size_t room_ = 0;
-  std::size_t memory_ = 0;  ///< of it, what a group may take
+  std::size_t memory_ = 0;
   std::unique_ptr<ops::Ops> ops_;
   std::unique_ptr<DeviceSum> sums_;  ///< goes before the ops
   std::string place_;

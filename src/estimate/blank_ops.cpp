@@ -96,7 +96,8 @@ std::shared_ptr<const void> BlankOps::place(const void* host, std::size_t /*byte
   return {std::shared_ptr<void>(), host};
 }
 
-void BlankOps::replay(std::span<const std::uint64_t> /*key*/, const std::function<void()>& work) {
+void BlankOps::replay(std::span<const std::uint64_t> /*key*/, const ops::Group& /*group*/,
+                      const std::function<void()>& work) {
   work();
 }
 

@@ -63,7 +63,8 @@ class BlankOps final : public ops::Ops {
   void copy(void* to, const void* from, std::size_t bytes) override;
   void zero(void* device, std::size_t bytes) override;
   std::shared_ptr<const void> place(const void* host, std::size_t bytes) override;
-  void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) override;
+  void replay(std::span<const std::uint64_t> key, const ops::Group& group,
+              const std::function<void()>& work) override;
   Ops& beside() override { return *this; }
   void after(Ops& /*other*/) override {}
 

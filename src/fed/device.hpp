@@ -12,7 +12,7 @@ struct Device {
   ops::Ops& ops;
   DeviceSum& sums;
   int group = 1;           ///< clients trained side by side; 0: as many as `memory` holds
-  std::size_t memory = 0;  ///< bytes that a group may take
+  std::size_t memory = 0;  ///< bytes that this rank may take; 0: whatever it needs
 };
 
 }  // namespace fedselect

@@ -49,6 +49,7 @@ TrainerSetup trainer_setup(const SimulationSetup& setup, const Algorithm& algori
 }
 
 constexpr std::size_t kLargestGroup = 65535;  // rows of a GPU's grid
+constexpr double kGroupShare = 0.6;  // of the memory: data set and groups; the rest is scratch
 
 template <class Make>
 auto make_groups(std::size_t count, const Make& make) {
@@ -69,7 +70,13 @@ Simulation::GroupPlan Simulation::plan_groups(const Device& device, std::size_t 
       ClientGroup::bytes_per_client(network.layout(), algorithm.belongings());
   const std::size_t of_trainer =
       Trainer::bytes_per_client(network, trainer_setup(setup, algorithm), partition);
-  const std::size_t free = device.memory - std::min(device.memory, data.bytes());
+  if (device.memory > 0 && data.bytes() > device.memory)
+    throw InputError(fmt::format(
+        "the data set takes {} of the {} bytes this rank may use of the GPU: run fewer ranks on a "
+        "GPU, or use --device cpu",
+        data.bytes(), device.memory));
+  const auto room = static_cast<std::size_t>(kGroupShare * static_cast<double>(device.memory));
+  const std::size_t free = room - std::min(room, data.bytes());
   const auto wanted = [&](std::size_t groups) {
     return device.group > 0 ? static_cast<std::size_t>(device.group)
                             : free / (groups * of_group + of_trainer);

@@ -119,7 +119,8 @@ class Simulation {
     int count = 1;
   };
   /// Of so many clients as many as were asked for, or as fit the device. If there are more and it
-  /// can copy while it trains, two groups take turns.
+  /// can copy while it trains, two groups take turns. Throws InputError if not even the data set
+  /// fits.
   static GroupPlan plan_groups(const Device& device, std::size_t clients,
                                const SimulationSetup& setup, const Algorithm& algorithm,
                                const Network& network, const Dataset& data,

@@ -28,6 +28,17 @@ std::size_t held_back(std::size_t n, double fraction) {
       1, static_cast<std::size_t>(std::nearbyint(fraction * static_cast<double>(n))));
 }
 
+/// Batches no longer than what they are taken from, so that memory is for samples that there are.
+/// What is looked at in large batches may be training samples too.
+TrainerSetup fit_batches(TrainerSetup setup, const Partition& partition) {
+  const auto train = std::max<std::int64_t>(1, static_cast<std::int64_t>(longest(partition.train)));
+  const auto test = static_cast<std::int64_t>(longest(partition.test));
+  setup.train.batch = std::min(setup.train.batch, train);
+  setup.test_batch =
+      static_cast<int>(std::min<std::int64_t>(setup.test_batch, std::max(train, test)));
+  return setup;
+}
+
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> ids{0};
   return ++ids;
@@ -48,11 +59,11 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
                  int capacity)
     : ops_(ops),
       network_(network),
-      setup_(setup),
+      setup_(fit_batches(setup, partition)),
       train_samples_(ops, data, data.train),
       test_samples_(ops, data, data.test),
       clients_(&clients),
-      activations_(ops, network, capacity, static_cast<int>(setup.train.batch), setup.test_batch),
+      activations_(ops, network, capacity, static_cast<int>(setup_.train.batch), setup_.test_batch),
       order_(ops, capacity, std::max(longest(partition.train), longest(partition.test))),
       changed_(network.layout().tensors().size()),
       wanted_(changed_.size()),
@@ -82,7 +93,7 @@ Trainer::Trainer(ops::Ops& ops, const Network& network, const TrainerSetup& setu
   joins_.resize(n);
   losses_.resize(n);
   hits_.resize(n);
-  key_.reserve(n + wanted_.size() + 5);
+  key_.reserve(wanted_.size() + 5);
   pull_.resize(n);
   steps_.resize(n);
   training_.resize(n);
@@ -94,8 +105,8 @@ std::size_t Trainer::bytes_per_client(const Network& network, const TrainerSetup
   const std::size_t samples = std::max(longest(partition.train), longest(partition.test));
   const bool is_sgd = setup.train.optimizer.kind == OptimizerKind::sgd;
   const std::size_t moments = is_sgd ? (setup.train.optimizer.momentum > 0 ? 1 : 0) : 2;
-  return Activations::bytes_per_client(network, static_cast<int>(setup.train.batch),
-                                       setup.test_batch) +
+  const TrainerSetup fit = fit_batches(setup, partition);
+  return Activations::bytes_per_client(network, static_cast<int>(fit.train.batch), fit.test_batch) +
          samples * (sizeof(std::int32_t) + sizeof(ops::Placement)) +
          kOptimizers * moments * network.layout().padded_size() * sizeof(float) +
          static_cast<std::size_t>(network.classes()) * ClassFeatures::row(network.features()) *
@@ -320,10 +331,8 @@ void Trainer::train(int step, Scope scope) {
     key_.assign({id_, reinterpret_cast<std::uintptr_t>(clients_->parameters().data),
                  reinterpret_cast<std::uintptr_t>(clients_->mask().data),
                  std::bit_cast<std::uint64_t>(rate()), static_cast<std::uint64_t>(scope)});
-    key_.insert(key_.end(), batch_samples_.begin(),
-                batch_samples_.begin() + static_cast<std::ptrdiff_t>(used()));
     key_.insert(key_.end(), changed_.begin(), changed_.end());
-    ops_.replay(key_, work);
+    ops_.replay(key_, batch_group(), work);
   } else {
     work();
   }

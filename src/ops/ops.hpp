@@ -150,10 +150,11 @@ class Ops {
   /// device that reads the host's memory hands out that.
   virtual std::shared_ptr<const void> place(const void* host, std::size_t bytes) = 0;
 
-  /// Runs `work`: ops of this object that return nothing to the host and depend on nothing but
-  /// `key` and the contents of device memory. A device may record them for a key that it sees for
-  /// the first time, and later replay them without calling `work`.
-  virtual void replay(std::span<const std::uint64_t> key, const std::function<void()>& work) = 0;
+  /// Runs `work`: ops of this object on `group` that return nothing to the host and depend on
+  /// nothing but `key`, the group and the contents of device memory. A device may record them for a
+  /// key that it sees for the first time, and later replay them without calling `work`.
+  virtual void replay(std::span<const std::uint64_t> key, const Group& group,
+                      const std::function<void()>& work) = 0;
 
   /// The op set of the same device whose work goes on beside this one's, for copies that it need
   /// not wait for; this one itself where work is done at once. Only after() puts the two in order.

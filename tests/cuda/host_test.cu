@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arena.hpp"
 #include "base/error.hpp"
 #include "check.hpp"
 #include "device.hpp"
@@ -89,6 +90,43 @@ TEST_F(Host, AMissingBarrierShows) {
   FEDSELECT_CUDA(launch(missing_barrier_kernel, 1, kThreads, 0, stream(), out));
   const auto sums = read(out, kThreads);
   EXPECT_TRUE(std::isnan(sums[0])) << "shared memory that nobody has written is poisoned";
+}
+
+/// out[i] <- each round's number, by way of one place in shared memory that the next round
+/// overwrites; `waits`: until all have read it.
+template <bool waits>
+__device__ void pass_on(float* out, float* place) {
+  for (int round = 0; round < 2; ++round) {
+    __syncwarp();
+    if (threadIdx.x == 0) *place = static_cast<float>(round);
+    __syncthreads();
+    __syncwarp();
+    out[threadIdx.x * 2 + round] = *place;
+    if (waits) __syncthreads();
+  }
+}
+__global__ void reuse_kernel(float* out) {
+  __shared__ float place;
+  pass_on<true>(out, &place);
+}
+__global__ void early_reuse_kernel(float* out) {
+  __shared__ float place;
+  pass_on<false>(out, &place);
+}
+
+TEST_F(Host, AMissingBarrierBeforeMemoryIsUsedAgainShows) {
+  int wrong = 0;
+  for (const host::Order order : kOrders) {
+    host::set_order(order, 3);
+    float* out = floats(2 * kThreads);
+    FEDSELECT_CUDA(launch(reuse_kernel, 1, kThreads, 0, stream(), out));
+    for (std::size_t i = 0; const float value : read(out, 2 * kThreads))
+      EXPECT_EQ(value, static_cast<float>(i++ % 2));
+    FEDSELECT_CUDA(launch(early_reuse_kernel, 1, kThreads, 0, stream(), out));
+    const auto values = read(out, 2 * kThreads);
+    wrong += values[0] == 0 && values[2 * kThreads - 2] == 0 ? 0 : 1;
+  }
+  EXPECT_GT(wrong, 0) << "in no order a warp was ahead of another";
 }
 
 __global__ void shuffle_kernel(float* out) {
@@ -190,12 +228,27 @@ TEST_F(Host, WhatNobodyWroteIsNotANumber) {
   EXPECT_TRUE(std::isnan(values[39]));
 }
 
+TEST_F(Host, WhatAnotherOpLeftInScratchMemoryIsNotANumber) {
+  Arena arena(stream());
+  float* before = nullptr;
+  for (int op = 0; op < 3; ++op) {  // the first brings the arena to its size
+    Arena::Frame frame(arena);
+    float* out = frame.take<float>(40);
+    EXPECT_TRUE(op < 2 || out == before);
+    before = out;
+    FEDSELECT_CUDA(launch(write_kernel, 2, 32, 0, stream(), out, 39 - op));
+    const auto values = read(out, 40);
+    EXPECT_EQ(values[38 - op], 1);
+    EXPECT_TRUE(std::isnan(values[39 - op])) << op;
+  }
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 TEST_F(Host, AnIndexOutOfRangeStopsTheProcess) {
-  float* out = floats(64);
+  float* out = floats(63);
   EXPECT_DEATH(
       {
-        static_cast<void>(launch(write_kernel, 3, 32, 0, stream(), out, 65));
+        static_cast<void>(launch(write_kernel, 2, 32, 0, stream(), out, 64));
         cudaStreamSynchronize(stream());
       },
       "heap-buffer-overflow");
@@ -260,6 +313,21 @@ TEST_F(Host, MemoryHasAnEnd) {
   FEDSELECT_CUDA(cudaMemGetInfo(&free, &total));
   void* memory = nullptr;
   EXPECT_EQ(cudaMalloc(&memory, free + 1), cudaErrorMemoryAllocation);
+}
+
+TEST_F(Host, WhichMemoryIsFullIsSaid) {
+  const auto said = [](const auto& make) -> std::string {
+    try {
+      make(std::size_t{1} << 60);
+    } catch (const SystemError& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_NE(said(make_device_memory).find("the GPU's memory is full"), std::string::npos);
+  const std::string pinned = said(make_pinned_memory);
+  EXPECT_NE(pinned.find("page-locked host memory"), std::string::npos) << pinned;
+  EXPECT_EQ(pinned.find("the GPU's memory"), std::string::npos) << pinned;
 }
 
 // What kernels have in common

@@ -17,24 +17,29 @@ using cuda::host::enqueued;
 
 constexpr int kBatch = 3;
 
-/// Launches of forward, backward and an SGD step by mask for so many clients, the second time
-/// round: the first sends constants to the device.
+/// Launches of forward, backward, clipping and an SGD step with momentum by mask for so many
+/// clients with unequal numbers of samples, the second time round: the first sends constants to the
+/// device.
 std::size_t launches_of_a_step(ops::Ops& ops, const Network& network, int clients) {
   Activations activations(ops, network, clients, kBatch, kBatch);
   const std::size_t size = network.layout().padded_size();
   const ops::DeviceArray<float> theta(ops, clients, size), gradient(ops, clients, size);
+  const ops::DeviceArray<float> velocity(ops, clients, size), scale(ops, clients, 1);
   const ops::DeviceArray<Word> mask(ops, clients, network.layout().words());
   const ops::DeviceArray<double> loss(ops, clients, 1);
   const ops::DeviceArray<std::int32_t> correct(ops, clients, 1);
-  const std::vector<int> samples(static_cast<std::size_t>(clients), kBatch);
+  std::vector<int> samples;
+  for (int g = 0; g < clients; ++g) samples.push_back(kBatch - g % (kBatch + 1));
   const std::vector<char> wanted(network.layout().tensors().size(), 1);
   const auto step = [&] {
     const std::size_t before = enqueued();
     activations.forward({samples}, theta.view(), Mode::training);
     activations.backward({samples}, theta.view(), wanted, gradient.view(),
                          {loss.view(), correct.view()});
-    ops.sgd_step({samples}, network.layout().ranges(), {.rate = 0.1F, .scope = ops::Scope::shared},
-                 {}, theta.view(), gradient.view(), {}, mask.view());
+    ops.clip_scale({samples}, network.layout().ranges(), 1, gradient.view(), scale.view());
+    ops.sgd_step({samples}, network.layout().ranges(),
+                 {.rate = 0.1F, .momentum = 0.9F, .scope = ops::Scope::shared}, scale.view(),
+                 theta.view(), gradient.view(), velocity.view(), mask.view());
     return enqueued() - before;
   };
   step();
@@ -50,6 +55,19 @@ TEST(Launches, AreAsManyForAnyNumberOfClients) {
     EXPECT_GT(alone, 5U);
     for (const int clients : {2, 7}) EXPECT_EQ(launches_of_a_step(*ops, network, clients), alone);
   }
+}
+
+/// Numbers of samples that never came before take no memory.
+TEST(Memory, IsTheSameForAnyNumbersOfSamples) {
+  const auto ops = cuda::make_ops(0);
+  const ops::DeviceArray<float> x(*ops, 2, 100);
+  const auto add = [&](int first, int second) {
+    ops->add({std::vector<int>{first, second}}, 1, x.view(), x.view());
+  };
+  add(1, 1);
+  const std::size_t free = cuda::free_memory();
+  for (int i = 0; i < 1000; ++i) add(i % 100, i / 10);
+  EXPECT_EQ(cuda::free_memory(), free);
 }
 
 /// The host is a few batches ahead of the device at most, so that a watchdog which looks at the

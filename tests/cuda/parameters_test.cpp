@@ -282,6 +282,7 @@ TEST_F(Sums, RoundsHalfToEvenLikeTheCpu) {
   Twin<float> theta(devices(), 1, 64);
   Twin<std::int64_t> low(devices(), 1, 64);
   Twin<std::uint32_t> weight(devices(), 1, 64);
+  low.set([](int, std::size_t) { return std::int64_t{0}; });
   theta.set(
       [](int, std::size_t i) { return (static_cast<float>(i) - 32) / 32; });  // halves of 1/16
   const std::vector<int> samples{1};
@@ -350,6 +351,7 @@ TEST_F(Sums, PackAndUnpack) {
 TEST_F(Vectors, ReplayDoesTheWorkOnWhatIsInMemoryThen) {
   Twin<float> x(devices(), 2, 100), y(devices(), 2, 100);
   x.set([](int, std::size_t) { return 1.0F; });
+  y.set([](int, std::size_t) { return 0.0F; });
   const std::vector<int> samples{1, 1};
   const std::vector<std::uint64_t> key{42}, other{43};
   int called = 0;
@@ -358,14 +360,34 @@ TEST_F(Vectors, ReplayDoesTheWorkOnWhatIsInMemoryThen) {
     gpu().add({samples}, 100, x.gpu(), y.gpu());
     gpu().relu_forward({samples}, 100, y.gpu());
   };
-  for (int i = 0; i < 5; ++i) gpu().replay(key, work);
+  for (int i = 0; i < 5; ++i) gpu().replay(key, {samples}, work);
   EXPECT_EQ(called, 2) << "once to warm up, once to record";
   EXPECT_EQ(y.on_gpu(1)[99], 5.0F);
   x.set([](int, std::size_t) { return -10.0F; });
-  gpu().replay(key, work);
+  gpu().replay(key, {samples}, work);
   EXPECT_EQ(y.on_gpu(0)[0], 0.0F);
-  gpu().replay(other, work);
+  gpu().replay(other, {samples}, work);
   EXPECT_EQ(called, 3);
+}
+
+TEST_F(Vectors, AReplayIsOfTheSamplesThatClientsHaveThen) {
+  Twin<float> x(devices(), 2, 30), y(devices(), 2, 30);
+  x.set([](int, std::size_t) { return 1.0F; });
+  y.set([](int, std::size_t) { return 0.0F; });
+  const std::vector<std::uint64_t> key{42};
+  int called = 0;
+  for (const auto& samples : std::vector<std::vector<int>>{{3, 1}, {2, 3}, {3, 0}, {1, 3}, {0, 0}})
+    gpu().replay(key, {samples}, [&] {
+      ++called;
+      gpu().add({samples}, 10, x.gpu(), y.gpu());
+    });
+  EXPECT_EQ(called, 3) << "two that the most samples are 3, one for nobody";
+  EXPECT_EQ(y.on_gpu(0)[0], 4.0F);
+  EXPECT_EQ(y.on_gpu(0)[29], 2.0F);
+  EXPECT_EQ(y.on_gpu(1)[0], 3.0F);
+  EXPECT_EQ(y.on_gpu(1)[29], 2.0F);
+  gpu().replay(key, {std::vector<int>{2, 1}}, [&] { ++called; });
+  EXPECT_EQ(called, 4) << "another grid";
 }
 
 }  // namespace

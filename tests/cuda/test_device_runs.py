@@ -158,8 +158,7 @@ def test_recorded_steps_are_of_the_tensors_that_change(method, tmp_path):
     for group in (1, 3, 10):
         run_on("cuda", config, tmp_path / str(group), 1, "--group", group)
     for group in (3, 10):
-        with h5py.File(tmp_path / "1/devices/result.h5") as a, h5py.File(tmp_path / str(group) / "devices/result.h5") as b:
-            assert not first_difference(a, b)
+        assert_same_results(tmp_path / "1", tmp_path / str(group), ("",))
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs device memory that can be closed to the host")
@@ -186,20 +185,40 @@ def test_ranks_that_share_a_gpu_sum_by_mpi(tmp_path, monkeypatch):
     assert "through host memory (ranks share a GPU, which NCCL can't)" in shared.stderr
     monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "2")
     run_on("cuda", config, tmp_path / "apart", 2)
-    with h5py.File(tmp_path / "shared/devices/result.h5") as a, h5py.File(tmp_path / "apart/devices/result.h5") as b:
-        assert not first_difference(a, b)
+    assert_same_results(tmp_path / "shared", tmp_path / "apart", ("",))
+
+
+@pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs devices that can be made parts of one")
+def test_parts_of_a_gpu_have_their_own_memory_and_sum_by_mpi(tmp_path, monkeypatch):
+    config = write_config(tmp_path, ("fedavg",))
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(104 << 20))  # half of it holds no data set
+    monkeypatch.setenv("FEDSELECT_HOST_MIG", "1")
+    done = run_on("cuda", config, tmp_path / "parts", 2, "--set", "rounds=1")
+    assert "(ranks share a GPU, which NCCL can't)" in done.stderr
+    monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "1")
+    done = run("run", config, "--device", "cuda", "--out", tmp_path / "shared", ranks=2, check=False)
+    assert "of the 54525952 bytes this rank may use of the GPU" in done.stderr
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs memory that can be made scarce")
 def test_groups_fit_the_memory(tmp_path, monkeypatch):
+    """How many clients a group gets: device_memory_test.cpp."""
     config = write_config(tmp_path, ("fedavg",))
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(160 << 20))
-    run_on("cuda", config, tmp_path / "little", 1, "--set", "rounds=1")
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(40 << 20))
-    done = run("run", config, "--device", "cuda", "--group", 10, "--out", tmp_path / "less", check=False)
+
+    def run_with(mebibytes, name, *more, check=True):
+        monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(mebibytes << 20))
+        return run("run", config, "--device", "cuda", "--set", "rounds=1", "--out", tmp_path / name, *more, check=check)
+
+    run_with(1000, "much")
+    run_with(92, "little")  # 60 % of it hold the data set, 53 MiB, and some of the 10 clients
+    assert_same_results(tmp_path / "much", tmp_path / "little", ("",))
+    done = run_with(56, "less", "--group", 10, check=False)
     assert done.returncode == 1
     assert "the GPU's memory is full: set a smaller --group" in done.stderr
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", str(1 << 20))
+    done = run_with(40, "least", check=False)
+    assert done.returncode == 2
+    assert "the data set takes 55160000 of the 41" in done.stderr
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", "55200000")
     done = run("estimate", config, "--device", "cuda", check=False)
     assert done.returncode == 2
-    assert "fedavg: 1 clients at a time and the data set need " in done.stderr and "but a rank has 1.05 MB" in done.stderr
+    assert "fedavg: 1 clients at a time and the data set need " in done.stderr and "but a rank has 55.2 MB" in done.stderr

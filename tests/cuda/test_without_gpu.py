@@ -44,7 +44,20 @@ def test_a_gpu_without_code_is_none(config, tmp_path, monkeypatch):
     assert done.returncode == 2
     assert "build with -DCMAKE_CUDA_ARCHITECTURES=" in done.stderr
     done = run("run", config, "--out", tmp_path / "auto", ranks=2)
-    assert "device auto: the CPU, for kernels on the CPU (sm_" in done.stderr
+    assert "device auto: the CPU, for rank 0 has no GPU to compute on (kernels on the CPU (sm_" in done.stderr
+
+
+@pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs a GPU that others have to themselves")
+def test_a_gpu_that_cant_be_opened_is_none(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "2")
+    monkeypatch.setenv("FEDSELECT_HOST_BUSY", "1")
+    why = "rank 1 has no GPU to compute on (kernels on the CPU (sm_00, number 1) can't be opened: cudaErrorDevicesUnavailable"
+    done = run("run", config, "--device", "cuda", "--out", tmp_path / "none", ranks=2, check=False)
+    assert done.returncode == 2
+    assert f"--device cuda: {why}" in done.stderr
+    assert "CMAKE_CUDA_ARCHITECTURES" not in done.stderr
+    done = run("run", config, "--out", tmp_path / "auto", ranks=2)
+    assert f"device auto: the CPU, for {why}" in done.stderr
 
 
 @pytest.mark.parametrize("ranks", (1, 2))

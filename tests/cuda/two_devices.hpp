@@ -34,6 +34,10 @@ inline int most_of(const std::vector<int>& samples) {
   return *std::max_element(samples.begin(), samples.end());
 }
 
+inline constexpr double kRounding = 2e-6;  ///< sums in single precision, in another order
+
+inline std::size_t whole(int n) { return static_cast<std::size_t>(n); }
+
 struct TwoDevices {
   std::unique_ptr<Ops> cpu = make_cpu_ops();
   std::unique_ptr<Ops> gpu = cuda::make_ops(0);
@@ -55,7 +59,8 @@ class OnGpu : public testing::Test {
   std::unique_ptr<TwoDevices> devices_;
 };
 
-/// One array of every client on both devices, with a gap behind each that nobody may touch.
+/// One array of every client on both devices, with a gap behind each that nobody may touch. Holds
+/// what no op writes until it is set, so an op that writes where it should not is seen.
 template <class T>
 class Twin {
  public:
@@ -65,7 +70,11 @@ class Twin {
         count_(count),
         cpu_(*devices.cpu, clients, count + kGap),
         gpu_(*devices.gpu, clients, count + kGap) {
-    set([](int, std::size_t) { return T{}; });
+    constexpr double kSmall = std::is_integral_v<T> ? 1 : 1e-3;  // beside what ops write
+    set([](int g, std::size_t i) {
+      return static_cast<T>(kSmall *
+                            static_cast<double>(1 + (i + static_cast<std::size_t>(g)) % 27));
+    });
   }
 
   /// Sets every element, gaps included, to value(client, index).
@@ -131,14 +140,22 @@ class Twin {
   DeviceArray<T> gpu_;
 };
 
+/// The array, if its bit is set in `wanted`; else null.
+template <class T>
+Grouped<T> if_wanted(unsigned wanted, unsigned bit, const Grouped<T>& array) {
+  return ((wanted >> bit) & 1U) != 0 ? array : Grouped<T>{};
+}
+
 /// What a layer with parameters reads and writes, for clients with so many samples.
 struct Arrays {
+  TwoDevices& both;
   std::vector<int> samples;
   Twin<float> x, y, dy, dx, weight, bias, dweight, dbias;
 
   Arrays(TwoDevices& devices, const std::vector<int>& per_client, std::size_t in, std::size_t out,
          std::size_t weights, std::size_t biases)
-      : samples(per_client),
+      : both(devices),
+        samples(per_client),
         x(devices, clients(), most() * in),
         y(devices, clients(), most() * out),
         dy(devices, clients(), most() * out),
@@ -149,8 +166,36 @@ struct Arrays {
         dbias(devices, clients(), biases) {
     x.randomize(1), weight.randomize(2), bias.randomize(3), dy.randomize(4);
   }
+  /// Of a layer whose outputs have the shape of its inputs, with `channels` weights and biases.
+  Arrays(TwoDevices& devices, const std::vector<int>& per_client, const ImageShape& image)
+      : Arrays(devices, per_client, image.size(), image.size(), whole(image.channels),
+               whole(image.channels)) {}
+
   int clients() const { return static_cast<int>(samples.size()); }
   std::size_t most() const { return static_cast<std::size_t>(most_of(samples)); }
+
+  /// layer(ops, of): `of` gives an array's view on that device.
+  template <class Layer>
+  void run_on_both(const Layer& layer) const {
+    layer(*both.cpu, [](const Twin<float>& array) { return array.cpu(); });
+    layer(*both.gpu, [](const Twin<float>& array) { return array.gpu(); });
+  }
+  void expect_close(double tolerance, double tolerance_of_bias) const {
+    y.expect_close(tolerance, "y");
+    dx.expect_close(tolerance, "dx");
+    dweight.expect_close(tolerance, "dweight");
+    dbias.expect_close(tolerance_of_bias, "dbias");
+  }
+  /// Nobody wrote anything.
+  void expect_untouched() const {
+    const Twin<float> fresh(both, clients(), 1000);
+    for (const Twin<float>* output : {&y, &dx, &dweight, &dbias})
+      for (int g = 0; g < clients(); ++g) {
+        const auto here = output->on_gpu(g), other = fresh.on_gpu(g);
+        for (std::size_t i = 0; i < std::min(here.size(), other.size()); ++i)
+          ASSERT_EQ(here[i], other[i]) << "client " << g << ", element " << i;
+      }
+  }
 
   /// `layer` is worked out for all clients, then for each alone: to the same bits.
   template <class Layer>

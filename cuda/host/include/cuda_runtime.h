@@ -14,6 +14,8 @@ enum cudaError_t {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
+  cudaErrorDevicesUnavailable = 46,
+  cudaErrorInvalidDeviceFunction = 98,
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorNoKernelImageForDevice = 209,
@@ -44,8 +46,12 @@ using cudaEvent_t = cudaEventOnHost*;
 using cudaGraph_t = cudaGraphOnHost*;
 using cudaGraphExec_t = cudaGraphExecOnHost*;
 
+struct cudaUUID_t {
+  char bytes[16];
+};
 struct cudaDeviceProp {
   char name[256];
+  cudaUUID_t uuid;
   std::size_t totalGlobalMem;
   int multiProcessorCount;
   int major, minor;
@@ -59,8 +65,10 @@ const char* cudaGetErrorString(cudaError_t code);
 cudaError_t cudaGetLastError();
 
 cudaError_t cudaGetDeviceCount(int* count);
+/// cudaErrorDevicesUnavailable for the number that FEDSELECT_HOST_BUSY names.
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+/// The same for all where the environment has FEDSELECT_HOST_MIG: they are parts of one GPU.
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device);
 /// cudaErrorNoKernelImageForDevice where the environment has FEDSELECT_HOST_NO_CODE.
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);

@@ -59,7 +59,8 @@ std::shared_ptr<const void> CpuOps::place(const void* host, std::size_t /*bytes*
   return {std::shared_ptr<const void>(), host};
 }
 
-void CpuOps::replay(std::span<const std::uint64_t> /*key*/, const std::function<void()>& work) {
+void CpuOps::replay(std::span<const std::uint64_t> /*key*/, const Group& /*group*/,
+                    const std::function<void()>& work) {
   work();
 }
 
