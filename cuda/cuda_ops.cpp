@@ -143,8 +143,7 @@ DeviceGroup CudaOps::on_device(const Group& group) {
   expect(!capturing_, "what is recorded is of the replay's group");
   expect(group.samples.size() <= kMostClients, "a grid has a row of blocks for each client");
   samples_now_.assign(group.samples.begin(), group.samples.end());
-  FEDSELECT_CUDA(cudaMemcpyAsync(samples_.get(), samples_now_.data(), group.samples.size_bytes(),
-                                 cudaMemcpyHostToDevice, stream_.get()));
+  upload(samples_.get(), samples_now_.data(), group.samples.size_bytes());
   return seen;
 }
 

@@ -9,9 +9,8 @@ void CheckpointClock::begin() {
   last_seconds_ = all_seconds_ = 0;
 }
 
-void CheckpointClock::stop(bool is_written) {
+void CheckpointClock::stop() {
   last_ = Clock::now();
-  if (!is_written) return;
   last_seconds_ = std::chrono::duration<double>(last_ - start_).count();
   all_seconds_ += last_seconds_;
 }

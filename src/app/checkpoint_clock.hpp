@@ -13,10 +13,9 @@ class CheckpointClock {
 
   /// A method begins.
   void begin();
-  /// A checkpoint is written, or was tried, from now on until stop().
+  /// A checkpoint is written from now on until stop(), or it is tried.
   void start() { start_ = Clock::now(); }
-  /// `is_written`: its time counts.
-  void stop(bool is_written);
+  void stop();
 
   /// Whether it is time for one by this rank's clock: after checkpoint.every_minutes, but so that
   /// checkpoints take less than 3 % of the run however slow the disk is.

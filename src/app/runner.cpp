@@ -63,8 +63,7 @@ const char* open_part(const Simulation& simulation) {
 CheckpointHeader find_header(const fs::path& folder, const JournalBounds& bounds) {
   std::vector<std::string> damages;
   for (const char* name : {run_folder::kCheckpoint, run_folder::kPreviousCheckpoint}) {
-    std::error_code error;
-    if (!fs::exists(folder / name, error)) continue;
+    if (!run_folder::holds(folder, name)) continue;
     try {
       return read_header(folder, folder / name, bounds);
     } catch (const InputError& damage) {
@@ -310,7 +309,10 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
   bool is_whole = false;
   while (!is_whole) {
     compute([&] {
-      is_whole = simulation.train_cohort(t, [&] { return stop_requested() || clock_.is_time(); });
+      is_whole = simulation.train_cohort(t, [&, trained = false]() mutable {
+        // Whatever the clock says, something is trained in between.
+        return stop_requested() || (std::exchange(trained, true) && clock_.is_time());
+      });
     });
     if (is_whole) break;
     if (somebody_stops()) stop(simulation, writer);
@@ -346,19 +348,19 @@ Runner::Next Runner::choose_next(int rounds_done) const {
 void Runner::save(Simulation& simulation, RunWriter& writer) {
   const PhaseClock::Scope timed(simulation.clock(), Phase::write);
   clock_.start();
-  bool is_written = false;
+  std::string failure;
   try {
     writer.checkpoint(keeps(simulation, writer));
-    is_written = true;
-  } catch (const SystemError& failure) {
-    log_.warn(fmt::format("warning: no checkpoint after round {}{}, the run goes on: {}",
-                          writer.rounds_done(), open_part(simulation), failure.what()));
+  } catch (const AgreedFailure& error) {  // what a rank has alone leaves others waiting
+    failure = error.what();
   }
-  clock_.stop(is_written);
-  if (is_written)
-    log_.progress(fmt::format("checkpoint after round {}{}: {:.2f} s, {:.2f} s in all",
-                              writer.rounds_done(), open_part(simulation), clock_.last_seconds(),
-                              clock_.all_seconds()));
+  clock_.stop();
+  const auto after = fmt::format("after round {}{}", writer.rounds_done(), open_part(simulation));
+  if (failure.empty())
+    log_.progress(fmt::format("checkpoint {}: {:.2f} s, {:.2f} s in all", after,
+                              clock_.last_seconds(), clock_.all_seconds()));
+  else
+    log_.warn(fmt::format("warning: no checkpoint {}, the run goes on: {}", after, failure));
 }
 
 void Runner::stop(Simulation& simulation, RunWriter& writer) {

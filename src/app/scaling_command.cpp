@@ -10,8 +10,7 @@
 #include "app/scaling_runner.hpp"
 #include "app/text.hpp"
 #include "app/watch_options.hpp"
-#include "io/config_changes.hpp"
-#include "io/manifest.hpp"
+#include "scaling/likeness.hpp"
 #include "scaling/scaling_file.hpp"
 #include "scaling/summary.hpp"
 
@@ -47,24 +46,6 @@ void show(const fs::path& path, const ScalingStudy& study,
   fmt::print("in {}\n", path.string());
 }
 
-/// Points of one series differ in what the study varies, and in nothing else.
-void require_comparable(const ScalingStudy& study, const fs::path& path, const MeasuredPoint& first,
-                        const MeasuredPoint& point) {
-  const auto require_same = [&](bool is_same, const std::string& what) {
-    require(is_same, fmt::format("{}: was measured {} than the point {}: measure one of them again",
-                                 path.string(), what, first.value));
-  };
-  const bool over_ranks = study.over == ScalingOver::ranks;
-  require_same(over_ranks || point.ranks == first.ranks, "on another number of ranks");
-  const std::string_view varied =
-      study.over == ScalingOver::parameters ? std::string_view(study.key) : "data.clients";
-  for (const ConfigChange& change : compare_configs(first.config, point.config))
-    require_same(change.key == varied && (!over_ranks || study.kind == ScalingKind::weak),
-                 fmt::format("with another {}", change.key));
-  const std::string other = find_difference(first.manifest, point.manifest);
-  require_same(other.empty(), fmt::format("by another program (its {} differs)", other));
-}
-
 /// The points that jobs of their own measured.
 std::vector<MeasuredPoint> read_points(const fs::path& home, const ScalingStudy& study) {
   std::vector<MeasuredPoint> points;
@@ -84,7 +65,10 @@ std::vector<MeasuredPoint> read_points(const fs::path& home, const ScalingStudy&
                       "--point {} --continue)",
                       path.string(), repeats, study.repeats, value));
     points.push_back(std::move(read.front()));
-    require_comparable(study, path, points.front(), points.back());
+    const std::string other = find_difference(study, points.front(), points.back());
+    require(other.empty(), fmt::format("{}: was measured {} than the point {}: measure one of them "
+                                       "again",
+                                       path.string(), other, points.front().value));
   }
   return points;
 }

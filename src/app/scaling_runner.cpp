@@ -5,17 +5,20 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "app/binding.hpp"
 #include "app/experiment.hpp"
 #include "app/failure.hpp"
 #include "app/method_setup.hpp"
 #include "app/passing_folder.hpp"
+#include "app/text.hpp"
 #include "base/progress.hpp"
 #include "base/statistics.hpp"
 #include "io/manifest.hpp"
 #include "io/run_folder.hpp"
 #include "io/run_writer.hpp"
+#include "scaling/likeness.hpp"
 #include "scaling/scaling_file.hpp"
 
 namespace fedselect {
@@ -40,15 +43,20 @@ std::size_t find_method(const ScalingStudy& study, const Config& config) {
                                      study.method, fmt::join(labels, ", ")));
 }
 
+[[noreturn]] void refuse(const fs::path& file, const std::string& how) {
+  throw InputError(
+      fmt::format("{}: was measured {}: remove it, or leave out --continue, to measure all repeats "
+                  "anew, or choose another place with --out",
+                  file.string(), how));
+}
+
 }  // namespace
 
-/// Collective. Says where the ranks run, and looks at all that the config can tell. The points as
-/// they are so far: on the root with the repeats of an earlier job.
+/// Collective. Looks at all that the config can tell. The points as they are so far: on the root
+/// with the repeats of an earlier job.
 std::vector<MeasuredPoint> ScalingRunner::begin(const std::vector<ScalingPoint>& points) {
-  const RankDevice device(setup_.device, world_);
-  const std::string now = make_manifest(world_, device.view().ops.device(), setup_.command);
-  for (const std::string& line : describe_binding(world_, device.place())) log_.say(line);
-  for (const std::string& note : device.notes()) log_.say(note);
+  const std::string now = make_manifest(world_, "", setup_.command);
+  for (const ScalingPoint& point : points) most_ranks_ = std::max(most_ranks_, point.ranks);
   std::vector<MeasuredPoint> measured(points.size());
   together(world_, [&] {
     if (!world_.is_root()) return;
@@ -60,32 +68,12 @@ std::vector<MeasuredPoint> ScalingRunner::begin(const std::vector<ScalingPoint>&
     run_folder::create(setup_.file.parent_path());
     if (!setup_.continues || !fs::exists(setup_.file)) return;
     measured = read_scaling(setup_.file, study_);
-    require_same(points, measured, configs, now);
+    if (measured.size() != points.size()) refuse(setup_.file, "at other points");
+    for (std::size_t k = 0; k < points.size(); ++k)
+      if (const auto how = find_difference(measured[k], points[k], configs[k], now); !how.empty())
+        refuse(setup_.file, how);
   });
   return measured;
-}
-
-/// Repeats that were measured before are of the same points, experiment, program and device.
-void ScalingRunner::require_same(const std::vector<ScalingPoint>& points,
-                                 const std::vector<MeasuredPoint>& before,
-                                 const std::vector<std::string>& configs,
-                                 const std::string& manifest) const {
-  const auto refuse_if = [&](bool differs, const std::string& what) {
-    if (differs)
-      throw InputError(fmt::format(
-          "{}: {}: remove it, or leave out --continue, to measure all repeats anew, or choose "
-          "another place with --out",
-          setup_.file.string(), what));
-  };
-  refuse_if(before.size() != points.size(), "holds other points");
-  for (std::size_t k = 0; k < points.size(); ++k) {
-    refuse_if(before[k].value != points[k].value, "holds other points");
-    refuse_if(before[k].ranks != points[k].ranks, "was measured on another number of ranks");
-    refuse_if(before[k].config != configs[k], "was measured with another config");
-    const std::string other = find_difference(before[k].manifest, manifest);
-    refuse_if(!other.empty(),
-              fmt::format("was measured by another program: its {} differs", other));
-  }
 }
 
 std::vector<MeasuredPoint> ScalingRunner::measure(const std::vector<ScalingPoint>& points) {
@@ -143,6 +131,10 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
   const std::size_t index = find_method(study_, config);
   const MethodConfig& method = config.methods[index];
   const RankDevice opened(setup_.device, part);
+  if (point.ranks == most_ranks_ && !std::exchange(told_places_, true)) {
+    for (const std::string& line : describe_binding(part, opened.place())) log_.say(line);
+    for (const std::string& note : opened.notes()) log_.say(note);
+  }
   const Device device = opened.view();
   CountingSum sums(device.sums);
   SimulationSetup setup = setup_of(experiment, method);
@@ -160,11 +152,21 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
                     .manifest = description.manifest,
                     .repeats = std::move(measured.repeats)};
 
+  if (now.repeats.empty())
+    if (const auto idle = describe_idle(point.ranks, "ranks", now.clients, "clients");
+        !idle.empty())
+      log_.warn(fmt::format("warning: {}", idle));
+
   std::optional<PassingFolder> folder;
   std::optional<RunWriter> writer;
   together(part, [&] {
     const fs::path path = setup_.home / fmt::format("trial-{}", point.value);
-    if (part.is_root()) folder.emplace(path);
+    if (part.is_root()) {
+      if (!now.repeats.empty() &&
+          read_provenance(measured.manifest).device != read_provenance(now.manifest).device)
+        refuse(setup_.file, "on another device");
+      folder.emplace(path);
+    }
     writer.emplace(path, std::move(description), experiment.network, part, simulation);
   });
   auto repeat = measure_rounds(simulation, *writer, part, sums, static_cast<int>(study_.warmup),

@@ -39,9 +39,6 @@ class ScalingRunner {
 
  private:
   std::vector<MeasuredPoint> begin(const std::vector<ScalingPoint>& points);
-  void require_same(const std::vector<ScalingPoint>& points,
-                    const std::vector<MeasuredPoint>& before,
-                    const std::vector<std::string>& configs, const std::string& manifest) const;
   void measure_once(const ScalingPoint& point, MeasuredPoint& measured);
   void measure_on(Communicator& part, const ScalingPoint& point, MeasuredPoint& measured);
 
@@ -49,6 +46,8 @@ class ScalingRunner {
   const ScalingStudy& study_;
   Communicator& world_;
   RunLog& log_;
+  int most_ranks_ = 0;  ///< of a point
+  bool told_places_ = false;
 };
 
 }  // namespace fedselect

@@ -17,11 +17,14 @@ enum class Kind { none = -1, training, testing };
 
 namespace detail {
 
-/// How fast batches of one kind went so far.
+/// How fast batches of one kind went so far. What a batch takes hardly grows with its samples where
+/// they are few, and on a GPU a pause may be that of another batch: so it is only the largest ones
+/// that are compared.
 struct Pace {
   std::atomic<std::uint64_t> pauses{0};  ///< between beats, that were measured
-  std::atomic<double> slowest{0};        ///< seconds a sample
-  std::atomic<double> most{0};           ///< samples of a batch
+  std::atomic<double> longest{0};        ///< of them, in seconds
+  std::atomic<double> measured{0};       ///< samples of the largest batch among them
+  std::atomic<double> most{0};           ///< the same, with the batch in hand
 };
 
 inline std::atomic<std::uint64_t> beats{0};
@@ -54,13 +57,16 @@ inline void beat() {
   const Clock::duration pause(now - detail::last.exchange(now, std::memory_order_relaxed));
   const double samples = detail::samples.load(std::memory_order_relaxed);
   if (samples == 0) return;
-  detail::raise(pace->slowest, std::chrono::duration<double>(pause).count() / samples);
+  detail::raise(pace->longest, std::chrono::duration<double>(pause).count());
+  detail::raise(pace->measured, samples);
   pace->pauses.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// The same, and what comes until the next beat is a batch of so many samples.
+/// The same, and what comes until the next beat is a batch of so many samples; of none: the one
+/// before goes on.
 inline void begin_batch(double samples) {
   beat();
+  if (samples == 0) return;
   detail::samples.store(samples, std::memory_order_relaxed);
   if (detail::Pace* pace = detail::pace()) detail::raise(pace->most, samples);
 }
@@ -100,22 +106,27 @@ class Waiting {
 /// How often the work beat.
 inline std::uint64_t beats() { return detail::beats.load(std::memory_order_relaxed); }
 
-/// What the largest batch of the kind at hand takes at the slowest pace so far; none while nothing
-/// is computed, or the pace isn't known yet.
+/// How long a batch of the kind at hand may take by what was measured: the longest pause so far,
+/// and as many times that as the largest batch is larger than all that were measured. None while
+/// nothing is computed, or the pace isn't known yet.
 inline std::optional<std::chrono::duration<double>> longest_batch() {
   constexpr std::uint64_t kKnown = 16;
   const detail::Pace* pace = detail::pace();
   if (pace == nullptr || pace->pauses.load(std::memory_order_relaxed) < kKnown) return std::nullopt;
-  return std::chrono::duration<double>(pace->slowest.load(std::memory_order_relaxed) *
-                                       pace->most.load(std::memory_order_relaxed));
+  const double most = pace->most.load(std::memory_order_relaxed);
+  const double measured = pace->measured.load(std::memory_order_relaxed);
+  return std::chrono::duration<double>(pace->longest.load(std::memory_order_relaxed) *
+                                       (most > measured ? most / measured : 1));
 }
 
-/// The process was stopped for a while: what was measured may be that.
+/// What was measured says nothing any more: the process was stopped for a while, or what is
+/// computed is something else.
 inline void forget_pace() {
   detail::last.store(detail::now(), std::memory_order_relaxed);
   for (detail::Pace& pace : detail::paces) {
     pace.pauses.store(0, std::memory_order_relaxed);
-    pace.slowest.store(0, std::memory_order_relaxed);
+    for (auto* value : {&pace.longest, &pace.measured, &pace.most})
+      value->store(0, std::memory_order_relaxed);
   }
 }
 

@@ -54,12 +54,6 @@ class SelfCommunicator final : public Communicator {
   [[noreturn]] static void no_peer() { throw std::logic_error("one process has no peer"); }
 };
 
-/// What all ranks threw already, and so has its rank's name.
-class AgreedFailure : public SystemError {
- public:
-  using SystemError::SystemError;
-};
-
 enum class Failure : char { input = 'i', key = 'k', system = 's', agreed = 'a' };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "comm/watchdog.hpp"
 
 namespace fedselect {
@@ -70,10 +71,16 @@ class Communicator {
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
+/// A failure of some rank that all ranks throw; its text begins with "rank R: ".
+class AgreedFailure : public SystemError {
+ public:
+  using SystemError::SystemError;
+};
+
 /// Runs `action` on every rank (collective). If it throws on some ranks, all ranks throw the error
-/// of the lowest of them: InputError (KeyError too) as it is, anything else as SystemError with
-/// "rank R: " before its text. For phases in which ranks can fail apart, such as reading files:
-/// afterwards either all go on or all have the same error.
+/// of the lowest of them: InputError (KeyError too) as it is, anything else as AgreedFailure. For
+/// phases in which ranks can fail apart, such as reading files: afterwards either all go on or all
+/// have the same error.
 void agree(Communicator& comm, const std::function<void()>& action);
 
 /// A struct without pointers as bytes, and back.

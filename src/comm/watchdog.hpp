@@ -35,8 +35,8 @@ struct WatchLimits {
   std::chrono::duration<double> silence{7};  ///< no sign of life of the process; 0: not watched
   std::chrono::duration<double> stall{
       600};  ///< its work stands still (base/pulse.hpp); 0: not watched
-  /// The least that arithmetic may stand still once its pace is known; more where ten times what
-  /// its largest batch takes at the slowest pace so far is more. Never above `stall`.
+  /// The least that arithmetic may stand still once its pace is known; more where ten times
+  /// pulse::longest_batch() is more. Never above `stall`.
   std::chrono::duration<double> batch{8};
 };
 

@@ -59,9 +59,10 @@ float merge_values(Merge merge, double trim, std::vector<float>& values) {
   std::sort(values.begin(), values.end());
   const std::size_t n = values.size();
   // `trim` is meant in decimal: 0.29 of 100 values are 29, though 0.29 * 100 rounds below.
-  const std::size_t cut = merge == Merge::median
-                              ? (n - 1) / 2
-                              : static_cast<std::size_t>(trim * static_cast<double>(n) + 1e-9);
+  const std::size_t cut =
+      merge == Merge::median
+          ? (n - 1) / 2
+          : std::min(static_cast<std::size_t>(trim * static_cast<double>(n) + 1e-9), (n - 1) / 2);
   // In ascending order, so that the sum is the same however the values came.
   const double sum = std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(cut),
                                      values.end() - static_cast<std::ptrdiff_t>(cut), 0.0);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -73,6 +74,9 @@ void Server::add(const ClientGroup& clients, std::span<const std::uint32_t> weig
       const ops::ConstValues from = i == 0 ? clients.parameters() : clients.contribution(i - 1);
       values.resize(uploads[i].size());
       ops_.download(values.data(), from[g], values.size() * sizeof(float));
+      for (std::size_t j = 0; j < values.size(); ++j)
+        if (!(std::abs(values[j]) < ops::FixedPoint::kMagnitudeLimit))
+          refuse_value(layout_, client, j);
       if (i == 0) {
         ops_.download(personal.data(), clients.mask()[g], personal.size() * sizeof(Word));
         for (std::size_t j = 0; j < values.size(); ++j)

@@ -26,6 +26,18 @@ ops::FixedPoint fixed_point_for(std::uint64_t total_weight) {
   return {kMostFraction, true};
 }
 
+void refuse_value(const ParameterLayout& layout, int client, std::size_t index) {
+  std::string where = "a tensor";
+  for (const auto* tensors : {&layout.tensors(), &layout.statistics()})
+    for (const Tensor& tensor : *tensors)
+      if (index >= tensor.range.begin && index < tensor.range.begin + tensor.size())
+        where = tensor.name;
+  throw SystemError(
+      fmt::format("client {}: a value of {} reached {:g} in magnitude, more than exact aggregation "
+                  "holds: lower train.lr, or set train.grad_clip",
+                  client, where, ops::FixedPoint::kMagnitudeLimit));
+}
+
 SharedSum::SharedSum(ops::Ops& ops, const ParameterLayout& layout, std::size_t size)
     : ops_(ops), layout_(layout), size_(size), low_(ops, 1, size), weight_(ops, 1, size) {}
 
@@ -55,13 +67,7 @@ void SharedSum::add(const ClientGroup& clients, std::span<const std::uint32_t> w
   }
   const auto index = static_cast<std::size_t>(bad) % size_;
   const int client = clients.clients()[static_cast<std::size_t>(bad) / size_];
-  for (const auto* tensors : {&layout_.tensors(), &layout_.statistics()})
-    for (const Tensor& tensor : *tensors)
-      if (index < tensor.range.begin + tensor.size())
-        throw SystemError(fmt::format(
-            "client {}: a value of {} reached {:g} in magnitude, more than exact aggregation "
-            "holds: lower train.lr, or set train.grad_clip",
-            client, tensor.name, ops::FixedPoint::kMagnitudeLimit));
+  refuse_value(layout_, client, index);
 }
 
 void SharedSum::put(std::span<const float> values) {

@@ -17,6 +17,9 @@ namespace fedselect {
 /// InputError if the weight reaches 2^32.
 ops::FixedPoint fixed_point_for(std::uint64_t total_weight);
 
+/// Throws SystemError: what value number `index` of its vector is too large for the fixed point.
+[[noreturn]] void refuse_value(const ParameterLayout& layout, int client, std::size_t index);
+
 /// The exact sum of one vector that clients share: per index, an integer sum and the total weight
 /// of its sharers.
 ///

@@ -125,6 +125,7 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
       trainer_(ops_, network, trainer_setup(setup, algorithm), data, partition, *group_,
                plan_.size),
       broadcast_accuracy_(partition.clients(), ClientRecord::kNone) {
+  pulse::forget_pace();  // this network may be another one than that before
   clock_.watch([this](std::string_view phase) { ops_.enter_phase(phase); });
   const auto taking_part = static_cast<int>(setup.federation.taking_part(partition.clients()));
   const auto first_new = std::lower_bound(shard_.begin(), shard_.end(), taking_part);
@@ -255,9 +256,23 @@ void Simulation::adopt_masks(std::span<const ClientRecord> records, int t) {
   }
 }
 
+/// A rank whose scratch is full still has all states. Where it must not throw alone, it throws at
+/// the next end of something that all ranks do.
 void Simulation::trim_store() {
   const PhaseClock::Scope timed(clock_, Phase::store);
-  store_.trim();
+  const auto failure = attempt([&] { store_.trim(); });
+  if (!failure_) failure_ = failure;
+}
+
+/// Runs `action`; the exception that it throws, if that is to wait.
+std::exception_ptr Simulation::attempt(const std::function<void()>& action) const {
+  try {
+    action();
+  } catch (...) {
+    if (!setup_.fails_together) throw;
+    return std::current_exception();
+  }
+  return nullptr;
 }
 
 void Simulation::abandon_round() { open_.reset(); }

@@ -147,6 +147,7 @@ class Simulation {
   // The verbs of the round; those without a client list or a trip act on the group at hand.
   bool train_groups(std::span<const int> clients, int t, const StopRequest& stop);
   bool test_cross_and_new(const StopRequest& stop);
+  std::exception_ptr attempt(const std::function<void()>& action) const;
   bool end_together(bool stopped, const std::exception_ptr& failure);
   Trip set_out(ClientGroup& group, std::span<const int> clients, int t);
   void train_trip(Trip& trip, int t);
@@ -212,6 +213,7 @@ class Simulation {
   std::vector<Loan> loans_;     ///< of this round, while its clients train
   std::vector<int> reporting_;  ///< clients of the open round's cohort of which something arrives
   std::optional<OpenRound> open_;
+  std::exception_ptr failure_;               ///< that waits for the other ranks
   std::map<int, std::vector<float>> cross_;  ///< rows by client
   std::vector<NewClientRecord> new_clients_;
 };

@@ -14,21 +14,6 @@
 
 namespace fedselect {
 
-namespace {
-
-/// Runs `action`; the exception that it throws, if that is to wait.
-std::exception_ptr attempt(bool waits, const std::function<void()>& action) {
-  try {
-    action();
-  } catch (...) {
-    if (!waits) throw;
-    return std::current_exception();
-  }
-  return nullptr;
-}
-
-}  // namespace
-
 bool Simulation::train_cohort(int t, const StopRequest& stop) {
   const bool is_fresh = !open_;
   if (is_fresh) begin_round(t);
@@ -36,8 +21,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
   const auto left = lend(left_to_train(), is_fresh);
   store_.expect_soon(left);
   const auto start = std::chrono::steady_clock::now();
-  const auto failure =
-      attempt(setup_.fails_together, [&] { stopped = train_groups(left, t, stop); });
+  const auto failure = attempt([&] { stopped = train_groups(left, t, stop); });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   if (!stopped) measure_pace(left, seconds.count());
   bring_home();
@@ -46,7 +30,7 @@ bool Simulation::train_cohort(int t, const StopRequest& stop) {
 
 bool Simulation::conclude(const StopRequest& stop) {
   bool stopped = false;
-  const auto failure = attempt(setup_.fails_together, [&] { stopped = test_cross_and_new(stop); });
+  const auto failure = attempt([&] { stopped = test_cross_and_new(stop); });
   return end_together(stopped, failure);
 }
 
@@ -55,6 +39,7 @@ bool Simulation::end_together(bool stopped, const std::exception_ptr& failure) {
   const PhaseClock::Scope timed(clock_, Phase::communicate);
   if (setup_.fails_together)
     agree(comm_, [&] {
+      if (const auto earlier = std::exchange(failure_, nullptr)) std::rethrow_exception(earlier);
       if (failure) std::rethrow_exception(failure);
     });
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;

@@ -130,10 +130,6 @@ class Devices {
   std::vector<Part> parts_;
 };
 
-}  // namespace
-
-namespace {
-
 /// The rounds that a log tells of, each behind the one before it: a run that goes back, or on from
 /// a version of rounds that it gave up before, leaves one way and takes another.
 class Ways {
@@ -188,6 +184,10 @@ LoggedRounds rounds_of(std::span<const AuditEntry> entries, const fs::path& path
       devices[line].go_on(0, false, entry.device.value_or(""));
     } else if (entry.what == "resume") {
       if (!ways.go_back(entry.from, entry.rounds)) refuse(path, i + 1, "goes on after no round");
+      if (const auto from = static_cast<std::size_t>(entry.from);
+          from > 0 && logs_checkpoints(entries, from - 1) &&
+          (entries[from].what != "checkpoint" || entries[from].rounds != entry.rounds))
+        refuse(path, i + 1, "goes on from no checkpoint");
       auto before = devices.upper_bound(entry.from > 0 ? entry.from : line);
       Devices now = before == devices.begin() ? Devices() : std::prev(before)->second;
       now.go_on(entry.rounds, entry.open, entry.device.value_or(""));
@@ -228,7 +228,7 @@ AuditLog::AuditLog(const fs::path& path, const std::string& config, const std::s
         fmt::format("{}: is not the log that this run's checkpoint belongs to: put the right one "
                     "back, or start the run again elsewhere",
                     path.string()));
-  for (const AuditEntry& entry : entries)
+  for (const AuditEntry& entry : std::span(entries).first(at))
     if (entry.device) device_before_ = *entry.device;
   position_ = {.entries = static_cast<std::int64_t>(entries.size()), .head = entries.back().hash};
   file_.emplace(path, RawFile::Mode::append);

@@ -115,8 +115,8 @@ void require_resumable(std::string_view before, std::string_view after, int roun
           fmt::format("{}: say --allow-change {} if that is meant", differs, change.key));
   }
   if (problems.empty()) return;
-  throw InputError(fmt::format("{}: can't go on with this config:\n  {}", origin,
-                               fmt::join(problems, "\n  ")));
+  throw InputError(
+      fmt::format("{}: can't go on with this config:\n  {}", origin, fmt::join(problems, "\n  ")));
 }
 
 }  // namespace fedselect

@@ -80,14 +80,18 @@ std::string make_manifest(Communicator& comm, const std::string& device,
   return dump(json);
 }
 
-std::string find_difference(const std::string& manifest, const std::string& other) {
-  const Json first = parse(manifest);
-  const Json second = parse(other);
-  if (!first.is_object() || !second.is_object()) return "program";
+Provenance read_provenance(const std::string& manifest) {
+  const Json json = parse(manifest);
+  if (!json.is_object()) return {};
+  Provenance provenance;
   for (const char* key : {"program", "version", "git_revision", "git_modified", "compiler", "flags",
-                          "build_type", "libraries", "device"})
-    if (first.value(key, Json()) != second.value(key, Json())) return key;
-  return "";
+                          "build_type", "libraries"})
+    provenance.program += json.value(key, Json()).dump() + "\n";
+  if (const Json device = json.value("device", Json()); device.is_string())
+    provenance.device = device.get<std::string>();
+  for (const Json& word : json.value("command", Json::array()))
+    if (word.is_string()) provenance.command.push_back(word.get<std::string>());
+  return provenance;
 }
 
 std::string resume_manifest(const std::filesystem::path& path, const std::string& now, int rounds) {

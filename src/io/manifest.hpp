@@ -17,9 +17,13 @@ std::string time_now();
 std::string make_manifest(Communicator& comm, const std::string& device,
                           const std::vector<std::string>& command);
 
-/// The first thing in which program or device of two manifests differ: "git_revision"; empty: in
-/// nothing. What is no manifest differs.
-std::string find_difference(const std::string& manifest, const std::string& other);
+/// What a manifest says of where numbers come from. Of a text that is no manifest: nothing.
+struct Provenance {
+  std::string program;  ///< version, revision, compiler, flags, libraries
+  std::string device;
+  std::vector<std::string> command;
+};
+Provenance read_provenance(const std::string& manifest);
 
 /// The manifest of a run that goes on after `rounds` rounds: the one in the file `path`, with
 /// `now`, as make_manifest() wrote it for this program, at the end of its list "resumed". Without a

@@ -125,6 +125,19 @@ RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
   if (hash_.value() != position.hash) refuse(path);
 }
 
+std::optional<std::size_t> RoundJournal::count(const fs::path& path,
+                                               const JournalPosition& position,
+                                               const JournalBounds& bounds) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error || size < position.bytes) return std::nullopt;
+  Hash hash;
+  std::size_t rounds = 0;
+  for (Cursor cursor(path, hash, position.bytes); !cursor.at_end(); ++rounds)
+    if (!take_fitting(cursor, bounds, rounds)) return std::nullopt;
+  return hash.value() == position.hash ? std::optional(rounds) : std::nullopt;
+}
+
 std::size_t RoundJournal::read(const fs::path& path, const JournalBounds& bounds,
                                const std::function<void(const JournalEntry&)>& visit) {
   std::error_code error;

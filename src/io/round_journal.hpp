@@ -42,6 +42,12 @@ class RoundJournal {
   RoundJournal(std::filesystem::path path, const JournalPosition& position,
                const JournalBounds& bounds);
 
+  /// How many rounds stand before `position` in a journal, which is only read; none if it is not
+  /// there, or its bytes up to there are not those of the position, or no entries of this run.
+  static std::optional<std::size_t> count(const std::filesystem::path& path,
+                                          const JournalPosition& position,
+                                          const JournalBounds& bounds);
+
   /// Calls `visit` with the whole entries at the beginning of a journal, in order, one in memory at
   /// a time. Returns how many there are: 0 if there is no such file.
   static std::size_t read(const std::filesystem::path& path, const JournalBounds& bounds,
@@ -53,8 +59,6 @@ class RoundJournal {
 
   /// How many rounds it holds.
   std::size_t rounds() const { return rounds_; }
-  /// Whether rounds stand behind the position. Throws SystemError.
-  bool has_rest() const { return file_->size() > bytes_; }
   /// Cuts off what stands behind the position. Throws SystemError, as all members do.
   void drop_rest() { file_->cut(bytes_); }
   /// `round`: as gather_round() leaves it on the root; `seconds`: its wall time.

@@ -19,16 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file system that doesn't answer must not look like a folder without the file.
-bool holds(const fs::path& folder, const char* name) {
-  std::error_code error;
-  const bool is_there = fs::exists(folder / name, error);
-  if (error)
-    throw SystemError(fmt::format("{}: cannot look whether it is there ({})",
-                                  (folder / name).string(), error.message()));
-  return is_there;
-}
-
 /// Whether nothing is there but perhaps a lock.
 bool is_unused(const fs::path& folder) {
   std::error_code error;
@@ -38,6 +28,15 @@ bool is_unused(const fs::path& folder) {
 }
 
 }  // namespace
+
+bool holds(const fs::path& folder, const char* name) {
+  std::error_code error;
+  const bool is_there = fs::exists(folder / name, error);
+  if (error)
+    throw SystemError(fmt::format("{}: cannot look whether it is there ({})",
+                                  (folder / name).string(), error.message()));
+  return is_there;
+}
 
 bool has_checkpoint(const fs::path& folder) {
   return holds(folder, kCheckpoint) || holds(folder, kPreviousCheckpoint);
@@ -70,7 +69,7 @@ void require_no_links(const fs::path& home, const fs::path& folder) {
   for (const fs::path& within : {home, folder})
     for (const char* name :
          {kResult, kPreviousResult, kConfig, kExperiment, kManifest, kMetrics, kLog, kLock, kAudit,
-          kVersions, kJournal, kCheckpoint, kPreviousCheckpoint})
+          kVersions, kJournal, kCheckpoint, kPreviousCheckpoint, kDamagedCheckpoint})
       for (const char* ending : {"", ".partial"}) {
         const fs::path path = within / (std::string(name) + ending);
         require_no_link(path);
@@ -125,7 +124,8 @@ void clear(const fs::path& folder) {
 }
 
 void remove_checkpoints(const fs::path& folder) {
-  for (const char* name : {kCheckpoint, kPreviousCheckpoint}) remove_file(folder / name);
+  for (const char* name : {kCheckpoint, kPreviousCheckpoint, kDamagedCheckpoint})
+    remove_file(folder / name);
 }
 
 void tidy(const fs::path& folder) {
@@ -206,7 +206,8 @@ std::vector<fs::path> find_journals(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder / kVersions, error))
     if (const std::string name = entry.path().filename().string();
-        name.starts_with("journal-before-") && name.ends_with(".bin"))
+        name.starts_with("journal-before-") && name.ends_with(".bin") &&
+        fs::is_regular_file(entry.symlink_status(error)))
       journals.push_back(entry.path());
   std::sort(journals.begin(), journals.end());
   journals.insert(journals.begin(), folder / kJournal);

@@ -22,6 +22,8 @@ inline constexpr const char* kLock = "lock";  ///< while a program is at work (R
 inline constexpr const char* kJournal = "journal.bin";
 inline constexpr const char* kCheckpoint = "checkpoint.h5";
 inline constexpr const char* kPreviousCheckpoint = "checkpoint.previous.h5";
+/// One that could not be read, until the run is done.
+inline constexpr const char* kDamagedCheckpoint = "checkpoint.damaged.h5";
 
 enum class State {
   unused,       ///< is not there, or empty
@@ -30,6 +32,8 @@ enum class State {
   finished,     ///< has a result; it can go on too if it kept a checkpoint
 };
 
+/// Whether a file is there. Throws SystemError where the file system doesn't say.
+bool holds(const std::filesystem::path& folder, const char* name);
 State state_of(const std::filesystem::path& folder);
 bool has_checkpoint(const std::filesystem::path& folder);
 

@@ -34,23 +34,23 @@ std::vector<std::byte> to_bytes(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// The journal with the rounds before a checkpoint, to go on with; its path.
-fs::path open_journal(std::optional<RoundJournal>& journal, const fs::path& folder,
-                      const fs::path& checkpoint, const CheckpointHeader& header,
-                      const JournalBounds& bounds) {
-  std::string damage;
-  for (const fs::path& path : find_journals(folder)) try {
-      journal.emplace(path, header.journal, bounds);
-      require(journal->rounds() == static_cast<std::size_t>(header.rounds),
-              fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume "
-                          "from the run's other checkpoint, or start the run again elsewhere",
-                          checkpoint.string(), header.rounds,
-                          path.lexically_relative(folder).string(), journal->rounds()));
-      return path;
-    } catch (const InputError& error) {
-      if (damage.empty()) damage = error.what();  // of journal.bin
-    }
-  throw InputError(damage);
+/// The journal with the rounds before a checkpoint: journal.bin, or one that was kept when the run
+/// went back.
+fs::path find_journal(const fs::path& folder, const fs::path& checkpoint,
+                      const CheckpointHeader& header, const JournalBounds& bounds) {
+  for (const fs::path& path : find_journals(folder)) {
+    const auto rounds = RoundJournal::count(path, header.journal, bounds);
+    if (!rounds) continue;
+    require(*rounds == static_cast<std::size_t>(header.rounds),
+            fmt::format("{}: says that {} rounds are complete, but {} has {} before it: resume "
+                        "from the run's other checkpoint, or start the run again elsewhere",
+                        checkpoint.string(), header.rounds,
+                        path.lexically_relative(folder).string(), *rounds));
+    return path;
+  }
+  throw InputError(fmt::format(
+      "{}: does not belong to this checkpoint, or is damaged: start the run again elsewhere",
+      (folder / kJournal).string()));
 }
 
 }  // namespace
@@ -58,8 +58,7 @@ fs::path open_journal(std::optional<RoundJournal>& journal, const fs::path& fold
 CheckpointHeader read_header(const fs::path& folder, const fs::path& checkpoint,
                              const JournalBounds& bounds) {
   CheckpointHeader header = Checkpoint(checkpoint).header();
-  std::optional<RoundJournal> journal;
-  open_journal(journal, folder, checkpoint, header, bounds);
+  find_journal(folder, checkpoint, header, bounds);
   return header;
 }
 
@@ -117,10 +116,11 @@ RunWriter::RunWriter(fs::path folder, RunDescription description, const Network&
 std::vector<fs::path> RunWriter::find_checkpoints() const {
   if (from_round_) return {folder_ / version_name(*from_round_)};
   std::vector<int> present;
-  std::error_code error;
-  if (comm_.is_root())
+  agree(comm_, [&] {
+    if (!comm_.is_root()) return;
     for (const char* name : {kCheckpoint, kPreviousCheckpoint})
-      present.push_back(fs::exists(folder_ / name, error) ? 1 : 0);
+      present.push_back(holds(folder_, name) ? 1 : 0);
+  });
   present = gather_on_all(comm_, present);
   std::vector<fs::path> found;
   if (present[0] != 0) found.push_back(folder_ / kCheckpoint);
@@ -152,8 +152,8 @@ std::string RunWriter::try_restore(const fs::path& checkpoint, const Accept& acc
   if (auto damage = find_damage(comm_,
                                 [&] {
                                   if (comm_.is_root())
-                                    taken_up_.journal = open_journal(journal_, folder_, checkpoint,
-                                                                     header, bounds());
+                                    taken_up_.journal =
+                                        find_journal(folder_, checkpoint, header, bounds());
                                 });
       !damage.empty())
     return damage;
@@ -169,16 +169,18 @@ void RunWriter::take_up_folder() {
   const bool has_journal = taken_up_.journal == folder_ / kJournal;
   if (from_round_) {
     require_logged(folder_, header.audit);
-    if (!has_journal || journal_->has_rest()) keep_journal(folder_, *from_round_);
+    if (holds(folder_, kJournal) &&
+        (!has_journal || fs::file_size(folder_ / kJournal) > header.journal.bytes))
+      keep_journal(folder_, *from_round_);
     roll_back(folder_, *from_round_);  // before the log says so: it can go on from here
   } else if (taken_up_.checkpoint != folder_ / kCheckpoint) {
     // The other one is damaged, or not there: it must not become the previous one.
+    if (holds(folder_, kCheckpoint))
+      rename_file(folder_ / kCheckpoint, folder_ / kDamagedCheckpoint);
     rename_file(taken_up_.checkpoint, folder_ / kCheckpoint);
   }
-  if (!has_journal) {
-    take_journal(folder_, taken_up_.journal);
-    journal_.emplace(folder_ / kJournal, header.journal, bounds());
-  }
+  if (!has_journal) take_journal(folder_, taken_up_.journal);
+  journal_.emplace(folder_ / kJournal, header.journal, bounds());
   audit_.emplace(folder_ / kAudit, description_.config, description_.device,
                  AuditResume{header.audit, header.rounds, header.round_is_open});
   note_device();

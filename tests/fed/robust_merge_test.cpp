@@ -33,6 +33,7 @@ TEST(RobustMerge, TheTrimmedMeanCutsBothEnds) {
   EXPECT_EQ(merged(Merge::trimmed_mean, 0.49, {7, -1, 100}), 7);
   EXPECT_EQ(merged(Merge::trimmed_mean, 0.25, {8, 7, 6, 5, 4, 3, 2, 1}), 4.5F);
   EXPECT_EQ(merged(Merge::trimmed_mean, 0, {1, 2, 6}), 3);
+  EXPECT_EQ(merged(Merge::trimmed_mean, 0.4999999999, {1, 2, 3, 4}), 2.5F);
   // 0.29 * 100 is less than 29 in binary. 0, ..., 99 but for a million at the end of the middle 42.
   std::vector<float> hundred(100);
   std::iota(hundred.begin(), hundred.end(), 0.0F);

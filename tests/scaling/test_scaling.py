@@ -141,8 +141,8 @@ def test_weak_scaling_point_by_point(folder):
 
 
 def cut_off(folder, file, *arguments):
-    """Kills a study of 40 repeats after the first ones; the rounds that its file has."""
-    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 40") + "values = [1]\n")
+    """Kills a study of 300 repeats after the first ones; the rounds that its file has."""
+    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 300") + "values = [1]\n")
     job = subprocess.Popen([program(), "scaling", folder / "study.toml", "--out", folder / "out", *map(str, arguments)],
                            env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
@@ -151,7 +151,7 @@ def cut_off(folder, file, *arguments):
     job.kill()
     job.wait()
     with h5py.File(file) as measured:
-        assert measured["rounds/seconds"].shape[1] < 40
+        assert measured["rounds/seconds"].shape[1] < 300
         return measured["rounds/seconds"][:]
 
 
@@ -164,16 +164,16 @@ def go_on(folder, *arguments, code=0):
 def test_a_study_that_was_killed_goes_on(folder):
     file = folder / "out" / "tiny" / "scaling.h5"
     before = cut_off(folder, file)
-    assert f"{before.shape[1]} of 40 repeats were measured before" in go_on(folder)
+    assert f"{before.shape[1]} of 300 repeats were measured before" in go_on(folder)
     with h5py.File(file) as measured:
-        assert measured["rounds/seconds"].shape == (1, 40, ROUNDS)
+        assert measured["rounds/seconds"].shape == (1, 300, ROUNDS)
         assert (measured["rounds/seconds"][:, :before.shape[1]] == before).all()
     whole = file.read_bytes()
-    assert "40 of 40 repeats were measured before" in go_on(folder)  # nothing is left to do
+    assert "300 of 300 repeats were measured before" in go_on(folder)  # nothing is left to do
     assert file.read_bytes() == whole
     experiment = folder / "experiment.toml"
     experiment.write_text(experiment.read_text().replace("hidden = 12", "hidden = 13"))
-    assert "was measured with another config" in go_on(folder, code=2)
+    assert "was measured with another model.hidden" in go_on(folder, code=2)
     assert [p.name for p in file.parent.iterdir()] == ["scaling.h5"]
 
 
@@ -183,15 +183,16 @@ def test_repeats_measured_otherwise_are_refused(folder):
     before = file.read_bytes()
     experiment = (folder / "experiment.toml").read_text()
     (folder / "experiment.toml").write_text(experiment.replace("hidden = 12", "hidden = 13"))
-    assert "was measured with another config: remove it, or leave out --continue" in go_on(folder, code=2)
+    assert "was measured with another model.hidden: remove it, or leave out --continue" in go_on(folder, code=2)
     (folder / "experiment.toml").write_text(experiment)
     with h5py.File(file, "r+") as measured:
         manifest = measured["points/manifest"].asstr()[0]
         del measured["points/manifest"]
         measured.create_dataset("points/manifest", data=[manifest.replace('"device": "cpu', '"device": "tpu')],
                                 dtype=h5py.string_dtype())
-    assert "was measured by another program: its device differs" in go_on(folder, code=2)
+    assert "was measured on another device" in go_on(folder, code=2)
     file.write_bytes(before)
+    assert "was measured with other options" in go_on(folder, "--group", 2, code=2)
     (folder / "study.toml").write_text((folder / "study.toml").read_text() + "# changed\n")
     assert "is not the study as it is now" in go_on(folder, code=2)
     assert file.read_bytes() == before
@@ -201,9 +202,17 @@ def test_a_point_that_was_cut_off_is_not_joined(folder):
     before = cut_off(folder, folder / "out" / "tiny" / "points" / "1.h5", "--point", 1)
     done = run("scaling", folder / "study.toml", "--out", folder / "out", "--join", check=False)
     assert done.returncode == 2
-    assert f"has {before.shape[1]} of 40 repeats: measure the others (fedselect scaling STUDY --point 1" in done.stderr
+    assert f"has {before.shape[1]} of 300 repeats: measure the others (fedselect scaling STUDY --point 1" in done.stderr
     go_on(folder, "--point", 1)
     run("scaling", folder / "study.toml", "--out", folder / "out", "--join")
+
+
+def test_clients_that_come_with_the_data(folder):
+    """Their number isn't in the config, so it is no difference."""
+    run("run", folder / "experiment.toml", "--out", folder, "--quiet", "--set", "rounds=1", "--name", "made")
+    partition = folder / "made" / "fedavg" / "result.h5"
+    scaling(folder, f'values = [1]\nset = ["data.partition=file", "data.partition_file={partition}", "data.train_per_class=0"]\n')
+    assert "2 of 2 repeats were measured before" in go_on(folder)
 
 
 def test_points_that_differ_in_more_are_not_joined(folder):
