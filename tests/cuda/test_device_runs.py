@@ -197,7 +197,7 @@ def test_parts_of_a_gpu_have_their_own_memory_and_sum_by_mpi(tmp_path, monkeypat
     assert "(ranks share a GPU, which NCCL can't)" in done.stderr
     monkeypatch.setenv("FEDSELECT_HOST_DEVICES", "1")
     done = run("run", config, "--device", "cuda", "--out", tmp_path / "shared", ranks=2, check=False)
-    assert "of the 54525952 bytes this rank may use of the GPU" in done.stderr
+    assert "the data set takes 55160000 of the 54" in done.stderr
 
 
 @pytest.mark.skipif("FEDSELECT_HOST" not in os.environ, reason="needs memory that can be made scarce")
@@ -218,7 +218,7 @@ def test_groups_fit_the_memory(tmp_path, monkeypatch):
     done = run_with(40, "least", check=False)
     assert done.returncode == 2
     assert "the data set takes 55160000 of the 41" in done.stderr
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", "55200000")
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", "55500000")   # of which a quarter of a million is taken at once
     done = run("estimate", config, "--device", "cuda", check=False)
     assert done.returncode == 2
     assert "fedavg: 1 clients at a time and the data set need " in done.stderr and "but a rank has 55.2 MB" in done.stderr
