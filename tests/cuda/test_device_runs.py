@@ -218,7 +218,7 @@ def test_groups_fit_the_memory(tmp_path, monkeypatch):
     done = run_with(40, "least", check=False)
     assert done.returncode == 2
     assert "the data set takes 55160000 of the 41" in done.stderr
-    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", "55500000")   # of which a quarter of a million is taken at once
+    monkeypatch.setenv("FEDSELECT_HOST_MEMORY", "55500000")  # a part is taken at once
     done = run("estimate", config, "--device", "cuda", check=False)
     assert done.returncode == 2
     assert "fedavg: 1 clients at a time and the data set need " in done.stderr and "but a rank has 55.2 MB" in done.stderr

@@ -210,8 +210,11 @@ def test_a_point_that_was_cut_off_is_not_joined(folder):
 def test_clients_that_come_with_the_data(folder):
     """Their number isn't in the config, so it is no difference."""
     run("run", folder / "experiment.toml", "--out", folder, "--quiet", "--set", "rounds=1", "--name", "made")
-    partition = folder / "made" / "fedavg" / "result.h5"
-    scaling(folder, f'values = [1]\nset = ["data.partition=file", "data.partition_file={partition}", "data.train_per_class=0"]\n')
+    text = (folder / "experiment.toml").read_text()
+    begin, end = text.index("clients = 8"), text.index("[model]")
+    data = f'partition = "file"\npartition_file = "{folder / "made" / "fedavg" / "result.h5"}"\n\n'
+    (folder / "experiment.toml").write_text(text[:begin] + data + text[end:])
+    scaling(folder, "values = [1]\n")
     assert "2 of 2 repeats were measured before" in go_on(folder)
 
 
