@@ -1,20 +1,49 @@
 #include "estimate/time_limit.hpp"
 
-#include <regex>
+#include <algorithm>
+#include <string_view>
+#include <vector>
 
 namespace fedselect {
 
+namespace {
+
+/// Up to nine digits, and nothing else.
+std::optional<double> read_count(std::string_view digits) {
+  constexpr std::size_t kMostDigits = 9;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (digits.empty() || digits.size() > kMostDigits ||
+      !std::all_of(digits.begin(), digits.end(), is_digit))
+    return std::nullopt;
+  return std::stod(std::string(digits));
+}
+
+}  // namespace
+
 std::optional<double> parse_time_limit(const std::string& text) {
-  static const std::regex kForm(R"((?:(\d{1,9})-)?(\d{1,9})(?::([0-5]?\d))?(?::([0-5]?\d))?)");
-  std::smatch part;
-  if (!std::regex_match(text, part, kForm)) return std::nullopt;
-  const auto number = [&](std::size_t i) { return part[i].matched ? std::stod(part[i]) : 0.0; };
-  constexpr double kMinute = 60;
-  constexpr double kHour = 60 * kMinute;
-  constexpr double kDay = 24 * kHour;
-  if (part[1].matched || part[4].matched)  // it has hours
-    return kDay * number(1) + kHour * number(2) + kMinute * number(3) + number(4);
-  return kMinute * number(2) + number(3);
+  constexpr double kHoursADay = 24;
+  constexpr double kSixty = 60;
+  std::string_view rest = text;
+  std::optional<double> days;
+  if (const std::size_t dash = rest.find('-'); dash != std::string_view::npos) {
+    days = read_count(rest.substr(0, dash));
+    if (!days) return std::nullopt;
+    rest.remove_prefix(dash + 1);
+  }
+  std::vector<double> parts;
+  for (bool is_last = false; !is_last;) {
+    const std::size_t colon = rest.find(':');
+    is_last = colon == std::string_view::npos;
+    const auto part = read_count(rest.substr(0, colon));
+    if (!part || (!parts.empty() && *part >= kSixty)) return std::nullopt;
+    parts.push_back(*part);
+    if (!is_last) rest.remove_prefix(colon + 1);
+  }
+  constexpr std::size_t kWithHours = 3;
+  if (parts.size() > kWithHours) return std::nullopt;
+  if (!days && parts.size() < kWithHours) parts.insert(parts.begin(), 0);  // no hours
+  parts.resize(kWithHours);
+  return ((days.value_or(0) * kHoursADay + parts[0]) * kSixty + parts[1]) * kSixty + parts[2];
 }
 
 }  // namespace fedselect
