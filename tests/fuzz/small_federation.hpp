@@ -42,6 +42,8 @@ inline std::vector<std::unique_ptr<SmallFederation>> all_kinds_of_state() {
   all.push_back(std::make_unique<SmallFederation>(make_fedselect(), adam));  // masks, moments
   all.push_back(std::make_unique<SmallFederation>(make_apfl()));             // vectors and numbers
   all.push_back(std::make_unique<SmallFederation>(make_fedpac()));           // messages
+  const ServerConfig median{.merge = Merge::median};
+  all.push_back(std::make_unique<SmallFederation>(make_fedselect(), median));  // uploads
   return all;
 }
 
