@@ -141,8 +141,8 @@ def test_weak_scaling_point_by_point(folder):
 
 
 def cut_off(folder, file, *arguments):
-    """Kills a study of 300 repeats after the first ones; the rounds that its file has."""
-    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 300") + "values = [1]\n")
+    """Kills a study of 60 repeats after the first ones; the rounds that its file has."""
+    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 60") + "values = [1]\n")
     job = subprocess.Popen([program(), "scaling", folder / "study.toml", "--out", folder / "out", *map(str, arguments)],
                            env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
@@ -151,7 +151,7 @@ def cut_off(folder, file, *arguments):
     job.kill()
     job.wait()
     with h5py.File(file) as measured:
-        assert measured["rounds/seconds"].shape[1] < 300
+        assert measured["rounds/seconds"].shape[1] < 60
         return measured["rounds/seconds"][:]
 
 
@@ -164,12 +164,12 @@ def go_on(folder, *arguments, code=0):
 def test_a_study_that_was_killed_goes_on(folder):
     file = folder / "out" / "tiny" / "scaling.h5"
     before = cut_off(folder, file)
-    assert f"{before.shape[1]} of 300 repeats were measured before" in go_on(folder)
+    assert f"{before.shape[1]} of 60 repeats were measured before" in go_on(folder)
     with h5py.File(file) as measured:
-        assert measured["rounds/seconds"].shape == (1, 300, ROUNDS)
+        assert measured["rounds/seconds"].shape == (1, 60, ROUNDS)
         assert (measured["rounds/seconds"][:, :before.shape[1]] == before).all()
     whole = file.read_bytes()
-    assert "300 of 300 repeats were measured before" in go_on(folder)  # nothing is left to do
+    assert "60 of 60 repeats were measured before" in go_on(folder)  # nothing is left to do
     assert file.read_bytes() == whole
     experiment = folder / "experiment.toml"
     experiment.write_text(experiment.read_text().replace("hidden = 12", "hidden = 13"))
@@ -202,7 +202,7 @@ def test_a_point_that_was_cut_off_is_not_joined(folder):
     before = cut_off(folder, folder / "out" / "tiny" / "points" / "1.h5", "--point", 1)
     done = run("scaling", folder / "study.toml", "--out", folder / "out", "--join", check=False)
     assert done.returncode == 2
-    assert f"has {before.shape[1]} of 300 repeats: measure the others (fedselect scaling STUDY --point 1" in done.stderr
+    assert f"has {before.shape[1]} of 60 repeats: measure the others (fedselect scaling STUDY --point 1" in done.stderr
     go_on(folder, "--point", 1)
     run("scaling", folder / "study.toml", "--out", folder / "out", "--join")
 
