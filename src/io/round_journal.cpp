@@ -102,6 +102,19 @@ std::optional<JournalEntry> take_fitting(Cursor& cursor, const JournalBounds& bo
   return entry;
 }
 
+/// How many rounds stand before a position; `hash` gets their bytes. None: they are not there, or
+/// not those of the position.
+std::optional<std::size_t> count_rounds(const fs::path& path, const JournalPosition& position,
+                                        const JournalBounds& bounds, Hash& hash) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error || size < position.bytes) return std::nullopt;
+  std::size_t rounds = 0;
+  for (Cursor cursor(path, hash, position.bytes); !cursor.at_end(); ++rounds)
+    if (!take_fitting(cursor, bounds, rounds)) return std::nullopt;
+  return hash.value() == position.hash ? std::optional(rounds) : std::nullopt;
+}
+
 [[noreturn]] void refuse(const fs::path& path) {
   throw InputError(fmt::format(
       "{}: does not belong to this checkpoint, or is damaged: start the run again elsewhere",
@@ -116,26 +129,17 @@ RoundJournal::RoundJournal(fs::path path)
 RoundJournal::RoundJournal(fs::path path, const JournalPosition& position,
                            const JournalBounds& bounds)
     : bytes_(position.bytes) {
-  std::error_code error;
-  if (!fs::exists(path, error)) refuse(path);
-  file_.emplace(path, RawFile::Mode::append);
-  if (file_->size() < bytes_) refuse(path);
-  for (Cursor cursor(path, hash_, bytes_); !cursor.at_end(); ++rounds_)
-    if (!take_fitting(cursor, bounds, rounds_)) refuse(path);
-  if (hash_.value() != position.hash) refuse(path);
+  const auto rounds = count_rounds(path, position, bounds, hash_);
+  if (!rounds) refuse(path);
+  rounds_ = *rounds;
+  file_.emplace(std::move(path), RawFile::Mode::append);
 }
 
 std::optional<std::size_t> RoundJournal::count(const fs::path& path,
                                                const JournalPosition& position,
                                                const JournalBounds& bounds) {
-  std::error_code error;
-  const auto size = fs::file_size(path, error);
-  if (error || size < position.bytes) return std::nullopt;
-  Hash hash;
-  std::size_t rounds = 0;
-  for (Cursor cursor(path, hash, position.bytes); !cursor.at_end(); ++rounds)
-    if (!take_fitting(cursor, bounds, rounds)) return std::nullopt;
-  return hash.value() == position.hash ? std::optional(rounds) : std::nullopt;
+  Hash unused;
+  return count_rounds(path, position, bounds, unused);
 }
 
 std::size_t RoundJournal::read(const fs::path& path, const JournalBounds& bounds,

@@ -192,8 +192,7 @@ void RunWriter::take_up_folder() {
   });
   description_.manifest = resume_manifest(folder_ / kManifest, description_.manifest, rounds_done_);
   // What has a result is finished: this run is not, once its config is the new one.
-  if (std::error_code error; fs::exists(folder_ / kResult, error))
-    rename_file(folder_ / kResult, folder_ / kPreviousResult);
+  if (holds(folder_, kResult)) rename_file(folder_ / kResult, folder_ / kPreviousResult);
   replace_file(folder_ / kMetrics, metrics);
   replace_file(folder_ / kConfig, description_.config);
   replace_file(folder_ / kManifest, description_.manifest);

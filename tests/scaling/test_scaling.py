@@ -143,16 +143,20 @@ def test_weak_scaling_point_by_point(folder):
 def cut_off(folder, file, *arguments):
     """Kills a study of 60 repeats after the first ones; the rounds that its file has."""
     (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 60") + "values = [1]\n")
-    job = subprocess.Popen([program(), "scaling", folder / "study.toml", "--out", folder / "out", *map(str, arguments)],
-                           env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not file.exists() and job.poll() is None and time.monotonic() < until:
-        time.sleep(0.005)
-    job.kill()
-    job.wait()
-    with h5py.File(file) as measured:
-        assert measured["rounds/seconds"].shape[1] < 60
-        return measured["rounds/seconds"][:]
+    for _ in range(5):
+        job = subprocess.Popen([program(), "scaling", folder / "study.toml", "--out", folder / "out", *map(str, arguments)],
+                               env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not file.exists() and job.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+        job.kill()
+        job.wait()
+        with h5py.File(file) as measured:
+            rounds = measured["rounds/seconds"][:]
+        if rounds.shape[1] < 60:
+            return rounds
+        file.unlink()   # it was done before this process got its turn
+    raise AssertionError("every study was done before it could be killed")
 
 
 def go_on(folder, *arguments, code=0):
