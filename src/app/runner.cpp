@@ -55,7 +55,9 @@ std::string read_text(const fs::path& path) {
 }
 
 const char* open_part(const Simulation& simulation) {
-  return simulation.open_round() ? " and some clients of the next" : "";
+  const auto& open = simulation.open_round();
+  if (!open) return "";
+  return open->is_merged ? " and the next but for its test" : " and some clients of the next";
 }
 
 /// Of the newest checkpoint that is whole, as far as header and journal tell. Throws InputError if
@@ -318,12 +320,14 @@ void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome
     if (somebody_stops()) stop(simulation, writer);
     save(simulation, writer);
   }
-  const RoundRecord mine = simulation.complete_round(t);
+  std::optional<RoundRecord> mine;
+  compute([&] { mine = simulation.complete_round(t, stop_requested); });
+  if (!mine) stop(simulation, writer);
   PhaseClock& clock = simulation.clock();
   // The wait for slower ranks is communication, not writing.
   const RoundRecord all = [&] {
     const PhaseClock::Scope timed(clock, Phase::communicate);
-    return gather_round(comm_, mine);
+    return gather_round(comm_, *mine);
   }();
   const PhaseClock::Scope timed(clock, Phase::write);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

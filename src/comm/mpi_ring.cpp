@@ -18,12 +18,10 @@ class MpiRing final : public Ring {
   explicit MpiRing(MPI_Comm comm) {
     FEDSELECT_CHECK_MPI(MPI_Comm_dup(comm, &comm_));
     FEDSELECT_CHECK_MPI(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
-    int rank = 0;
-    int size = 0;
-    FEDSELECT_CHECK_MPI(MPI_Comm_rank(comm_, &rank));
-    FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size));
-    before_ = (rank + size - 1) % size;
-    next_ = (rank + 1) % size;
+    FEDSELECT_CHECK_MPI(MPI_Comm_rank(comm_, &rank_));
+    FEDSELECT_CHECK_MPI(MPI_Comm_size(comm_, &size_));
+    before_ = (rank_ + size_ - 1) % size_;
+    next_ = (rank_ + 1) % size_;
     Name mine{};
     int length = 0;
     FEDSELECT_CHECK_MPI(MPI_Get_processor_name(mine.data(), &length));
@@ -46,8 +44,8 @@ class MpiRing final : public Ring {
     int is_sent = 0;
     FEDSELECT_CHECK_MPI(MPI_Test(&sending_, &is_sent, MPI_STATUS_IGNORE));
     if (is_sent == 0) return false;
-    sent_ = sign;
-    FEDSELECT_CHECK_MPI(MPI_Isend(&sent_, 1, MPI_CHAR, next_, 0, comm_, &sending_));
+    sent_ = sign.leaves ? kLeaves : sign.waiting;
+    FEDSELECT_CHECK_MPI(MPI_Isend(&sent_, 1, MPI_INT, next_, 0, comm_, &sending_));
     return true;
   }
 
@@ -56,27 +54,34 @@ class MpiRing final : public Ring {
     int is_here = 0;
     FEDSELECT_CHECK_MPI(MPI_Test(&receiving_, &is_here, MPI_STATUS_IGNORE));
     if (is_here == 0) return std::nullopt;
-    const Sign sign = received_;
-    awaits_sign_ = sign != Sign::leaves;
-    if (awaits_sign_) expect_sign();
+    awaits_sign_ = received_ != kLeaves;
+    if (!awaits_sign_) return Sign{.leaves = true};
+    const Sign sign{.waiting = received_};
+    expect_sign();
     return sign;
   }
 
   std::string before() const override {
     return fmt::format("rank {} on node {}", before_, before_name_.data());
   }
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
 
  private:
+  static constexpr int kLeaves = -1;  // any other message: the ranks that wait
+
   void expect_sign() {
-    FEDSELECT_CHECK_MPI(MPI_Irecv(&received_, 1, MPI_CHAR, before_, 0, comm_, &receiving_));
+    FEDSELECT_CHECK_MPI(MPI_Irecv(&received_, 1, MPI_INT, before_, 0, comm_, &receiving_));
   }
 
   MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 1;
   int before_ = 0;
   int next_ = 0;
   Name before_name_{};
-  Sign sent_ = Sign::alive;
-  Sign received_ = Sign::alive;
+  int sent_ = 0;
+  int received_ = 0;
   bool awaits_sign_ = true;
   MPI_Request sending_ = MPI_REQUEST_NULL;
   MPI_Request receiving_ = MPI_REQUEST_NULL;

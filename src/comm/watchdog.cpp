@@ -33,6 +33,7 @@ Watchdog::Watchdog(const WatchLimits& limits, std::unique_ptr<Ring> ring, Alarm 
       alarm_(std::move(alarm)),
       heard_(Clock::now()),
       moved_(heard_),
+      waited_(heard_),
       thread_([this] { watch(); }) {}
 
 Watchdog::~Watchdog() {
@@ -50,7 +51,7 @@ void Watchdog::watch() {
   bool said_goodbye = false;
   auto beats = pulse::beats();
   auto last = Clock::now();
-  for (bool ends = false; !(ends && (!ring_ || (said_goodbye && before_left_)));) {
+  for (bool ends = false; !(ends && (!ring_ || (said_goodbye && before_.leaves)));) {
     {
       std::unique_lock lock(mutex_);
       wake_.wait_for(lock, ends ? kAtTheEnd : interval, [&] { return ends_ && !ends; });
@@ -60,14 +61,16 @@ void Watchdog::watch() {
     const bool stood_still = now - last > 2 * interval + 1s;
     last = now;
     if (stood_still) {
-      heard_ = moved_ = now;
+      heard_ = moved_ = waited_ = now;
       pulse::forget_pace();
     }
     const auto before = std::exchange(beats, pulse::beats());
     if (ends || pulse::waits() || beats != before) moved_ = now;
+    if (ends || !pulse::waits() || beats != before) waited_ = now;
+    waiting_ = waits_long(now) ? std::min(before_.waiting + 1, ring_->size()) : 0;
     try {
       if (ring_ && !said_goodbye)
-        said_goodbye = ring_->send(ends ? Ring::Sign::leaves : Ring::Sign::alive) && ends;
+        said_goodbye = ring_->send({.leaves = ends, .waiting = waiting_}) && ends;
       listen(now);
     } catch (const std::exception& error) {
       return alarm_(fmt::format("the watchdog can't speak to other ranks: {}", error.what()));
@@ -80,7 +83,7 @@ void Watchdog::listen(Clock::time_point now) {
   if (!ring_) return;
   while (const auto sign = ring_->receive()) {
     heard_ = now;
-    before_left_ = before_left_ || *sign == Ring::Sign::leaves;
+    before_ = *sign;
   }
 }
 
@@ -90,9 +93,16 @@ Seconds Watchdog::choose_stall() const {
   return batch ? std::min(limits_.stall, std::max(limits_.batch, 10 * *batch)) : limits_.stall;
 }
 
+/// A count goes around the ring in less time than what is added to the limit, so that there was a
+/// moment at which all of its ranks were waiting.
+bool Watchdog::waits_long(Clock::time_point now) const {
+  return ring_ && limits_.stall > 0s &&
+         now - waited_ > limits_.stall + 2 * choose_interval(limits_) * ring_->size();
+}
+
 /// Empty: none.
 std::string Watchdog::find_fault(Clock::time_point now) const {
-  if (ring_ && !before_left_ && now - heard_ > limits_.silence)
+  if (ring_ && !before_.leaves && now - heard_ > limits_.silence)
     return fmt::format(
         "{} gave no sign of life for {:.3g} s: its process is stopped or its node is lost, so the "
         "job ends; fedselect run --resume goes on from the last checkpoint (--silence-limit sets "
@@ -104,6 +114,12 @@ std::string Watchdog::find_fault(Clock::time_point now) const {
         "answer, or one step takes that long, so the job ends; fedselect run --resume goes on from "
         "the last checkpoint (--stall-limit sets the time)",
         Seconds(now - moved_).count());
+  if (waiting_ > 0 && waiting_ == ring_->size() && ring_->rank() == 0)  // one speaks for all
+    return fmt::format(
+        "all {} ranks have been waiting for each other for {:.3g} s: a message between them was "
+        "lost, so the job ends; fedselect run --resume goes on from the last checkpoint "
+        "(--stall-limit sets the time)",
+        waiting_, Seconds(now - waited_).count());
   return {};
 }
 

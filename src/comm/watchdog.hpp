@@ -11,11 +11,15 @@
 
 namespace fedselect {
 
-/// One-byte messages around the ring of ranks: from each to the next one, from the last to the
-/// first. Used by one thread, beside all other communication.
+/// Short messages around the ring of ranks: from each to the next one, from the last to the first.
+/// Used by one thread, beside all other communication.
 class Ring {
  public:
-  enum class Sign : char { alive, leaves };
+  struct Sign {
+    bool leaves = false;  ///< the last one
+    /// So many ranks in a row, up to this one, have been waiting for others for long.
+    int waiting = 0;
+  };
 
   virtual ~Ring() = default;
   Ring() = default;
@@ -28,6 +32,8 @@ class Ring {
   virtual std::optional<Sign> receive() = 0;
   /// The rank before, in words: "rank 3 on node n2".
   virtual std::string before() const = 0;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
 };
 
 /// How long a rank may be quiet.
@@ -41,12 +47,14 @@ struct WatchLimits {
 };
 
 /// A thread that ends the job when a rank can't go on and can't say so: a stopped process, a lost
-/// node, a file system or device that never answers.
+/// node, a file system or device that never answers, a message that never arrives.
 ///
 /// Each rank says every second to the next one that it lives, and judges the one before it by its
 /// silence, and its own work by the time that it stands still without waiting for others: in
 /// arithmetic by the pace that the work had so far, elsewhere by a limit that suits the slowest of
-/// file systems. A process that was itself stopped for a while, as gang scheduling does with a
+/// file systems. That all ranks wait for each other shows in a count that goes around the ring: it
+/// grows at each rank that has waited for as long as work may stand still, and is 0 at any other. A
+/// process that was itself stopped for a while, as gang scheduling does with a
 /// whole job, forgives what it missed, and learns its pace anew.
 class Watchdog {
  public:
@@ -66,14 +74,17 @@ class Watchdog {
   void watch();
   void listen(Clock::time_point now);
   std::chrono::duration<double> choose_stall() const;
+  bool waits_long(Clock::time_point now) const;
   std::string find_fault(Clock::time_point now) const;
 
   WatchLimits limits_;
   std::unique_ptr<Ring> ring_;
   Alarm alarm_;
-  bool before_left_ = false;
-  Clock::time_point heard_;  ///< a sign of the rank before
-  Clock::time_point moved_;  ///< our own work
+  Ring::Sign before_;         ///< the last that was heard
+  Clock::time_point heard_;   ///< a sign of the rank before
+  Clock::time_point moved_;   ///< our own work
+  Clock::time_point waited_;  ///< began the wait that goes on, or the work that does
+  int waiting_ = 0;           ///< ranks in a row, up to this one
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ends_ = false;   ///< guarded by mutex_

@@ -41,9 +41,9 @@ Sample run_round(int round, Simulation& simulation, RunWriter& writer, Communica
   Sample sample;
   PhaseClock& clock = simulation.clock();
   clock.take();
-  simulation.train_cohort(round, [] { return false; });
+  simulation.train_cohort(round, Simulation::never);
   sample.alone = clock.take();
-  const RoundRecord mine = simulation.complete_round(round);
+  const RoundRecord mine = *simulation.complete_round(round, Simulation::never);
   sample.together = mine.ranks.front().seconds;
   RoundRecord all = gather_round(comm, mine);
   all.round = writer.rounds_done();  // of a run's files, which have no gaps

@@ -69,11 +69,11 @@ Turn Rehearsal::play(int round, ClientState& state) {
   for (int client = 0; client < clients; ++client)
     simulation_.store().state(client) = ClientState(state);  // not into a longer one's memory
   const PhaseWork before = ops_.work();
-  simulation_.train_cohort(round, [] { return false; });
+  simulation_.train_cohort(round, Simulation::never);
   const PhaseWork trained = ops_.work();
   Turn turn;
   turn.most_bytes = std::as_const(simulation_.store()).state(0).bytes();
-  const RoundRecord record = simulation_.complete_round(round);
+  const RoundRecord record = *simulation_.complete_round(round, Simulation::never);
   turn.tested_later = ops_.work()[kEvaluation] - trained[kEvaluation];
   turn.trained = trained[kTraining] - before[kTraining];
   turn.tested = trained[kEvaluation] - before[kEvaluation];

@@ -36,6 +36,9 @@ struct OpenRound {
   /// With a robust merge what they share, NaN where it is personal: the model's values, then each
   /// contribution. Empty where sums are enough.
   std::vector<Messages> uploads{};
+  /// Model and masks are those after the round: of what clients brought only the records are left,
+  /// and of the round the test of all clients.
+  bool is_merged = false;
 };
 
 }  // namespace fedselect

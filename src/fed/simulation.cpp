@@ -134,8 +134,8 @@ Simulation::Simulation(const SimulationSetup& setup, const Algorithm& algorithm,
 }
 
 RoundRecord Simulation::round(int t) {
-  train_cohort(t, [] { return false; });
-  return complete_round(t);
+  train_cohort(t, never);
+  return *complete_round(t, never);
 }
 
 void Simulation::begin_round(int t) {
@@ -159,19 +159,32 @@ void Simulation::begin_sums() {
   server_.begin_round(setup_.server.merge == Merge::mean ? total_weight(reporting_) : 1);
 }
 
-RoundRecord Simulation::complete_round(int t) {
+std::optional<RoundRecord> Simulation::complete_round(int t, const StopRequest& stop) {
   RoundRecord record{
       .round = t, .evaluated = evaluates_in(t), .clients = {}, .density = {}, .ranks = {}};
-  aggregate();
-  if (algorithm_.belongings().message > 0) answer(open_->messages);
-  record.clients = std::move(open_->records);
-  open_.reset();
-  std::sort(record.clients.begin(), record.clients.end(),
+  std::sort(open_->records.begin(), open_->records.end(),
             [](const ClientRecord& a, const ClientRecord& b) { return a.client < b.client; });
-  adopt_masks(record.clients, t);
-  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) test_everyone(record);
+  if (!open_->is_merged) merge_round(t);
+  if (record.evaluated && algorithm_.tested_on() != TestedOn::after_local) {
+    auto tested = test_everyone(t, stop);
+    if (!tested) return std::nullopt;
+    record.clients = *std::move(tested);
+  } else {
+    record.clients = std::move(open_->records);
+  }
+  open_.reset();
   measure(record);
   return record;
+}
+
+/// Collective.
+void Simulation::merge_round(int t) {
+  aggregate();
+  if (algorithm_.belongings().message > 0) answer(open_->messages);
+  adopt_masks(open_->records, t);
+  open_->messages = Messages(algorithm_.belongings().message);
+  open_->uploads = server_.new_uploads();
+  open_->is_merged = true;
 }
 
 /// Collective.

@@ -57,14 +57,16 @@ class Simulation {
 
   // A round in two parts, for runs that may be stopped on the way.
 
-  /// Asked between groups of clients: whether this rank should train no more of them.
+  /// Asked between groups of clients: whether this rank should turn to no more of them.
   using StopRequest = std::function<bool()>;
+  static bool never() { return false; }
   /// Collective: trains the clients of round t's cohort that have not trained yet. False: a rank
   /// was asked to stop before its last group: the round stays open, good for a checkpoint, and the
   /// same call goes on with it.
   bool train_cohort(int t, const StopRequest& stop);
-  /// Collective: aggregates and tests, after train_cohort().
-  RoundRecord complete_round(int t);
+  /// Collective: aggregates and tests, after train_cohort(). None: a rank was asked to stop in the
+  /// test of all clients: the round stays open, good for a checkpoint, and goes on with both calls.
+  std::optional<RoundRecord> complete_round(int t, const StopRequest& stop);
   /// Collective: after the last round, evaluate.cross and the new clients. False: a rank was asked
   /// to stop; what was measured is incomplete.
   bool conclude(const StopRequest& stop);
@@ -164,13 +166,15 @@ class Simulation {
   ClientRecord dropped_record(int client) const;
   void attack(int t);
   void add_group(int t);
+  void merge_round(int t);
   void aggregate();
   void collect(Messages& messages);
   void answer(const Messages& mine);
   void adopt_masks(std::span<const ClientRecord> records, int t);
   void count_mask_changes(std::vector<ClientRecord>& records,
                           std::span<const MaskPtr> before) const;
-  void test_everyone(RoundRecord& record);
+  std::optional<std::vector<ClientRecord>> test_everyone(int t, const StopRequest& stop);
+  std::vector<ClientRecord> test_shard(int t, const StopRequest& stop);
   std::vector<int> left_to_train() const;
   void measure_pace(std::span<const int> trained, double seconds);
   std::vector<int> lend(std::vector<int> hosted, bool is_fresh);

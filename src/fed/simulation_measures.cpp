@@ -44,22 +44,34 @@ void Simulation::test_after(std::vector<ClientRecord>& records) {
   }
 }
 
-void Simulation::test_everyone(RoundRecord& record) {
+/// Collective: the records of the open round, and of all other clients of the shard that take part,
+/// with their accuracies. None: a rank was asked to stop.
+std::optional<std::vector<ClientRecord>> Simulation::test_everyone(int t, const StopRequest& stop) {
   std::vector<ClientRecord> all;
-  auto next = record.clients.begin();  // ascending, as the shard is
+  const auto failure = attempt([&] { all = test_shard(t, stop); });
+  if (!end_together(all.size() < trained_.size(), failure)) return std::nullopt;
+  for (const ClientRecord& record : all)
+    broadcast_accuracy_[static_cast<std::size_t>(record.client)] = record.accuracy;
+  if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = t;
+  return all;
+}
+
+/// Of those that were tested when it was asked to stop.
+std::vector<ClientRecord> Simulation::test_shard(int t, const StopRequest& stop) {
+  std::vector<ClientRecord> all;
+  auto next = open_->records.begin();  // ascending, as the shard is
   for (const auto ids : cut_into_groups(trained_)) {
-    load_deployed(ids, record.round);
+    if (stop()) break;
+    load_deployed(ids, t);
     const auto tallies = trainer_.test();
     for (std::size_t g = 0; g < ids.size(); ++g) {
-      const bool took_part = next != record.clients.end() && next->client == ids[g];
+      const bool took_part = next != open_->records.end() && next->client == ids[g];
       all.push_back(took_part ? *next++ : ClientRecord{.client = ids[g]});
       all.back().accuracy = tallies[g].accuracy();
-      broadcast_accuracy_[static_cast<std::size_t>(ids[g])] = tallies[g].accuracy();
     }
     trim_store();
   }
-  record.clients = std::move(all);
-  if (algorithm_.tested_on() == TestedOn::after_broadcast) broadcast_round_ = record.round;
+  return all;
 }
 
 /// The group becomes what these clients would deploy.

@@ -25,7 +25,9 @@ struct CheckpointHeader {
   std::uint64_t data_hash = 0;  ///< fingerprint of what the config's files hold
   JournalPosition journal;      ///< the rounds before it
   AuditPosition audit{};        ///< the log when it was written
-  bool round_is_open = false;   ///< as read; when one is written the simulation says it
+  // As read; when one is written the simulation says it:
+  bool round_is_open = false;
+  bool round_is_merged = false;  ///< it is open, and only its test is left (OpenRound)
 };
 
 /// Collective: writes the state of a simulation between two rounds, or in an open one, to the file

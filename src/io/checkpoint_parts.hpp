@@ -21,7 +21,7 @@ class Reader;
 namespace fedselect::checkpoint {
 
 inline constexpr std::string_view kFormat = "fedselect-checkpoint";
-inline constexpr std::int64_t kVersion = 1;
+inline constexpr std::int64_t kVersion = 2;
 /// Of an open round, rows of floats; their clients stand beside them, in "..._client", and a
 /// fingerprint of each row and its client in "..._hash".
 inline constexpr const char* kMessages = "/open_round/messages";

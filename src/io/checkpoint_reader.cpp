@@ -283,7 +283,8 @@ Checkpoint::Checkpoint(fs::path path)
   const hdf5::Reader& file = *file_;
   if (!file.has_attribute("format") || file.text_attribute("format") != checkpoint::kFormat)
     file.refuse("format", "says that this is no checkpoint");
-  if (file.integer_attribute("version") != checkpoint::kVersion)
+  const std::int64_t version = file.integer_attribute("version");
+  if (version < 1 || version > checkpoint::kVersion)
     file.refuse("version", "is that of another version of fedselect");
   const std::int64_t rounds = file.integer_attribute("rounds");
   if (rounds < 0 || rounds > std::numeric_limits<int>::max())
@@ -295,7 +296,8 @@ Checkpoint::Checkpoint(fs::path path)
                          .hash = unsigned_attribute(file, "journal_hash")},
              .audit = {.entries = file.integer_attribute("audit_entries"),
                        .head = file.text_attribute("audit_head")},
-             .round_is_open = file.integer_attribute("round_is_open") != 0};
+             .round_is_open = file.integer_attribute("round_is_open") != 0,
+             .round_is_merged = version > 1 && file.integer_attribute("round_is_merged") != 0};
 }
 
 Checkpoint::~Checkpoint() = default;
@@ -319,7 +321,11 @@ void Checkpoint::restore(Simulation& simulation) const {
 
   std::vector<SumState> sums;
   if (header_.round_is_open) {
-    simulation.restore_open_round(header_.rounds, read_open_round(file, simulation));
+    OpenRound open = read_open_round(file, simulation);
+    open.is_merged = header_.round_is_merged;
+    simulation.restore_open_round(header_.rounds, std::move(open));
+  }
+  if (header_.round_is_open && !header_.round_is_merged) {
     sums = read_sums(file, simulation.server().sums());
     simulation.restore_sums(sums);
   }

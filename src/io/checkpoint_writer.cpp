@@ -213,7 +213,7 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
                       const CheckpointHeader& header, Simulation& simulation, Communicator& comm,
                       const CheckpointLog& log) {
   const std::optional<OpenRound>& open = simulation.open_round();
-  const auto sums = open ? simulation.total_sums() : std::vector<SumState>{};
+  const auto sums = open && !open->is_merged ? simulation.total_sums() : std::vector<SumState>{};
   const ServerState server = simulation.server().state();
 
   SharedFile file(path, comm);
@@ -227,6 +227,7 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
     own.set_attribute("version", checkpoint::kVersion);
     own.set_attribute("rounds", static_cast<std::int64_t>(header.rounds));
     own.set_attribute("round_is_open", static_cast<std::int64_t>(open.has_value()));
+    own.set_attribute("round_is_merged", static_cast<std::int64_t>(open && open->is_merged));
     own.set_attribute("tested_round", static_cast<std::int64_t>(simulation.tested_round()));
     own.set_attribute("data_hash", as_signed(header.data_hash));
     own.set_attribute("journal_bytes", as_signed(header.journal.bytes));

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "base/error.hpp"
+#include "comm/mpi_ring.hpp"
 #include "mpi_main.hpp"
 
 // Every rank runs every test. A hang is caught by the timeout of CTest.
@@ -249,6 +252,24 @@ TEST(Agree, AKeyErrorKeepsItsKey) {
     EXPECT_EQ(error.key(), "data.clients");
     EXPECT_STREQ(error.what(), "two lines:\nset it to 1");
   }
+}
+
+TEST(Ring, SignsGoFromEachRankToTheNext) {
+  const auto ring = make_mpi_ring(MPI_COMM_WORLD);
+  ASSERT_EQ(ring != nullptr, world().size() > 1);
+  if (!ring) return;
+  EXPECT_EQ(ring->rank(), world().rank());
+  EXPECT_EQ(ring->size(), world().size());
+  const auto pass_on = [&](const Ring::Sign& sign) {
+    while (!ring->send(sign)) std::this_thread::yield();
+    std::optional<Ring::Sign> heard;
+    while (!heard) heard = ring->receive();
+    return *heard;
+  };
+  const int before = (world().rank() + world().size() - 1) % world().size();
+  EXPECT_EQ(pass_on({.waiting = world().rank()}).waiting, before);
+  EXPECT_FALSE(pass_on({}).leaves);
+  EXPECT_TRUE(pass_on({.leaves = true}).leaves);
 }
 
 TEST(Agree, OneRanksFailureBecomesEverybodysWithItsRank) {

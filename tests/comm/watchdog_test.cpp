@@ -39,6 +39,8 @@ class PairedRing final : public Ring {
     return sign;
   }
   std::string before() const override { return "rank 7"; }
+  int rank() const override { return static_cast<int>(rank_); }
+  int size() const override { return 2; }
 
  private:
   Lines& lines_;
@@ -76,7 +78,7 @@ TEST(Watchdog, IsQuietWhileRanksSpeakAndTheirWorkMoves) {
     }
     // The second one ends first, but waits until it hears that the first one leaves.
     lines.mutex.lock();
-    lines.to[1].push_back(Ring::Sign::leaves);
+    lines.to[1].push_back(Ring::Sign{.leaves = true});
     lines.mutex.unlock();
   }
   EXPECT_EQ(ear.count, 0);
@@ -85,7 +87,7 @@ TEST(Watchdog, IsQuietWhileRanksSpeakAndTheirWorkMoves) {
 TEST(Watchdog, NamesTheRankBeforeWhenItIsSilent) {
   Lines lines;
   Ear ear;
-  lines.to[0].push_back(Ring::Sign::alive);
+  lines.to[0].push_back(Ring::Sign{});
   {
     const Watchdog watchdog({.silence = Seconds(0.2), .stall = Seconds(0)},
                             std::make_unique<PairedRing>(lines, 0), ear.alarm());
@@ -97,7 +99,7 @@ TEST(Watchdog, NamesTheRankBeforeWhenItIsSilent) {
 TEST(Watchdog, ARankThatLeftMayBeSilent) {
   Lines lines;
   Ear ear;
-  lines.to[0].push_back(Ring::Sign::leaves);
+  lines.to[0].push_back(Ring::Sign{.leaves = true});
   {
     const Watchdog watchdog({.silence = Seconds(0.1), .stall = Seconds(0)},
                             std::make_unique<PairedRing>(lines, 0), ear.alarm());
@@ -115,6 +117,63 @@ TEST(Watchdog, WorkMayWaitForOthersButNotStandStill) {
     EXPECT_EQ(ear.count, 0);
   }
   EXPECT_NE(ear.wait().find("stands still for 0."), std::string::npos);
+}
+
+/// Signs by hand for rank 0 of three ranks.
+class ScriptedRing final : public Ring {
+ public:
+  explicit ScriptedRing(std::atomic<int>& waiting) : waiting_(waiting) {}
+  bool send(Sign sign) override {
+    leaves_ = sign.leaves;
+    return true;
+  }
+  std::optional<Sign> receive() override {
+    if (!std::exchange(is_new_, !is_new_)) return std::nullopt;
+    return Sign{.leaves = leaves_, .waiting = waiting_};
+  }
+  std::string before() const override { return "rank 2"; }
+  int rank() const override { return 0; }
+  int size() const override { return 3; }
+
+ private:
+  std::atomic<int>& waiting_;
+  bool leaves_ = false;
+  bool is_new_ = true;
+};
+
+TEST(Watchdog, RanksMayWaitForOneThatWorksButNotAllForEachOther) {
+  Ear ear;
+  std::atomic<int> waiting = 1;  // rank 2 waits, rank 1 works
+  const Watchdog watchdog({.silence = Seconds(1), .stall = Seconds(0.2)},
+                          std::make_unique<ScriptedRing>(waiting), ear.alarm());
+  {
+    const pulse::Waiting wait;
+    std::this_thread::sleep_for(1500ms);
+    EXPECT_EQ(ear.count, 0);
+  }
+  waiting = 2;  // both wait, but we don't
+  const auto end = std::chrono::steady_clock::now() + 1s;
+  while (std::chrono::steady_clock::now() < end) pulse::beat();
+  EXPECT_EQ(ear.count, 0);
+  const pulse::Waiting wait;
+  EXPECT_NE(ear.wait().find("all 3 ranks have been waiting for each other for 0."),
+            std::string::npos);
+}
+
+TEST(Watchdog, OneRankSpeaksWhereTwoWaitForEachOther) {
+  Lines lines;
+  Ear first_ear;
+  Ear second_ear;
+  const WatchLimits limits{.silence = Seconds(20), .stall = Seconds(0.2)};
+  const Watchdog second(limits, std::make_unique<PairedRing>(lines, 1), second_ear.alarm());
+  {
+    const Watchdog first(limits, std::make_unique<PairedRing>(lines, 0), first_ear.alarm());
+    const pulse::Waiting wait;
+    EXPECT_NE(first_ear.wait().find("all 2 ranks have been waiting"), std::string::npos);
+  }
+  EXPECT_EQ(second_ear.count, 0);
+  const std::lock_guard lock(lines.mutex);  // the first one ended with its alarm
+  lines.to[1].push_back(Ring::Sign{.leaves = true});
 }
 
 /// So many batches of so many samples, a millisecond each.

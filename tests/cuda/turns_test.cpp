@@ -151,8 +151,8 @@ TEST_F(Turns, AStopLetsTheGroupThatTrainsComeHome) {
     EXPECT_EQ(simulation->store().state(client).personal.empty(),
               std::none_of(records.begin(), records.end(),
                            [&](const ClientRecord& record) { return record.client == client; }));
-  EXPECT_TRUE(simulation->train_cohort(0, [] { return false; }));
-  EXPECT_EQ(simulation->complete_round(0).clients.size(), kClients);
+  EXPECT_TRUE(simulation->train_cohort(0, Simulation::never));
+  EXPECT_EQ(simulation->complete_round(0, Simulation::never)->clients.size(), kClients);
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST(Simulation, ARankWhoseScratchIsFullFailsWithTheOthers) {
   {
     std::optional<testing::FullDisk> full;
     if (world().rank() == world().size() - 1) full.emplace(0);
-    EXPECT_THROW(federation.simulation->train_cohort(1, [] { return false; }), SystemError);
+    EXPECT_THROW(federation.simulation->train_cohort(1, Simulation::never), SystemError);
   }
   std::vector<std::int64_t> one{1};
   world().all_reduce_sum(std::span(one));

@@ -20,7 +20,7 @@ Simulation::StopRequest after_one() {
   return [asked = 0]() mutable { return asked++ > 0; };
 }
 
-/// Between two rounds, and in an open one.
+/// Between two rounds, in an open one, and before its test.
 void write_checkpoints(const fs::path& folder) {
   int kind = 0;
   for (const auto& federation : fuzz::all_kinds_of_state()) {
@@ -34,6 +34,8 @@ void write_checkpoints(const fs::path& folder) {
     write("closed");
     federation->simulation->train_cohort(1, after_one());
     write("open");
+    federation->simulation->train_cohort(1, Simulation::never);
+    if (!federation->simulation->complete_round(1, [] { return true; })) write("merged");
     ++kind;
   }
 }

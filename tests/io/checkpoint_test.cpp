@@ -25,6 +25,12 @@ Simulation::StopRequest after_one() {
   return [asked = 0]() mutable { return asked++ > 0; };
 }
 
+/// Stops before the first one.
+bool at_once() { return true; }
+
+/// Where a checkpoint is written.
+enum class Where { between_rounds, in_open_round, before_its_test };
+
 /// What a simulation knows at the end, as bytes.
 std::string state_of(Federation& federation) {
   Simulation& simulation = *federation.simulation;
@@ -68,9 +74,9 @@ class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
     }
   }
 
-  /// Rounds 0, 1 (the second only begun where `in_open_round`), a checkpoint, the rest by the same
-  /// simulation, and by a new one.
-  void compare(ServerConfig server, bool in_open_round) {
+  /// Rounds 0, 1 (of the second only a part, unless it is between rounds), a checkpoint, the rest
+  /// by the same simulation, and by a new one.
+  void compare(ServerConfig server, Where where) {
     auto unbroken = make(server);
     if (!unbroken) GTEST_SKIP() << "not for this network";
     std::string expected;
@@ -81,11 +87,15 @@ class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
     const fs::path path = folder.path() / "checkpoint.h5";
     auto first = make(server);
     first->simulation->round(0);
-    if (in_open_round)
-      first->simulation->train_cohort(1, after_one());
-    else
+    if (where == Where::between_rounds) {
       first->simulation->round(1);
-    const int rounds = in_open_round ? 1 : 2;
+    } else if (where == Where::in_open_round) {
+      first->simulation->train_cohort(1, after_one());
+    } else {
+      first->simulation->train_cohort(1, Simulation::never);
+      if (first->simulation->complete_round(1, at_once)) GTEST_SKIP() << "has no test then";
+    }
+    const int rounds = where == Where::between_rounds ? 2 : 1;
     const CheckpointHeader header{
         .rounds = rounds, .config = "x = 1\n", .data_hash = ~0ULL, .journal = {7, ~1ULL}};
     write_checkpoint(path, {}, header, *first->simulation, world());
@@ -98,7 +108,8 @@ class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
     auto second = make(server);
     const Checkpoint stored(path);
     EXPECT_EQ(stored.header().rounds, rounds);
-    EXPECT_EQ(stored.header().round_is_open, in_open_round);
+    EXPECT_EQ(stored.header().round_is_open, where != Where::between_rounds);
+    EXPECT_EQ(stored.header().round_is_merged, where == Where::before_its_test);
     EXPECT_EQ(stored.header().config, "x = 1\n");
     EXPECT_EQ(stored.header().data_hash, ~0ULL);
     EXPECT_EQ(stored.header().journal.bytes, 7U);
@@ -111,20 +122,23 @@ class MethodCheckpoint : public ::testing::TestWithParam<const Method*> {
   }
 };
 
-TEST_P(MethodCheckpoint, GoesOnBetweenRounds) { compare({}, false); }
+TEST_P(MethodCheckpoint, GoesOnBetweenRounds) { compare({}, Where::between_rounds); }
 
-TEST_P(MethodCheckpoint, GoesOnInAnOpenRound) { compare({}, true); }
+TEST_P(MethodCheckpoint, GoesOnInAnOpenRound) { compare({}, Where::in_open_round); }
+
+TEST_P(MethodCheckpoint, GoesOnBeforeTheTestOfARound) { compare({}, Where::before_its_test); }
 
 TEST_P(MethodCheckpoint, KeepsTheStateOfTheServersOptimizer) {
   const ServerConfig yogi{.optimizer = ServerOptimizer::yogi, .lr = 0.1};
   if (!GetParam()->make()->conflict({}, yogi).empty()) GTEST_SKIP() << "refuses it";
-  compare(yogi, true);
+  compare(yogi, Where::in_open_round);
 }
 
 TEST_P(MethodCheckpoint, KeepsUploadsOfARobustMerge) {
   const ServerConfig median{.merge = Merge::median};
   if (!GetParam()->make()->conflict({}, median).empty()) GTEST_SKIP() << "refuses it";
-  compare(median, true);
+  compare(median, Where::in_open_round);
+  compare(median, Where::before_its_test);
 }
 
 std::vector<const Method*> all_methods() {
@@ -240,6 +254,7 @@ struct DamagedRun {
   std::unique_ptr<Algorithm> (*make)();
   ServerConfig server;
   std::size_t step;  ///< bytes between those that are damaged
+  Where where = Where::in_open_round;
 };
 
 class Damage : public ::testing::TestWithParam<DamagedRun> {};
@@ -256,7 +271,11 @@ TEST_P(Damage, IsFound) {
   {
     const auto federation = make();
     federation->simulation->round(0);
-    federation->simulation->train_cohort(1, after_one());
+    const bool is_merged = GetParam().where == Where::before_its_test;
+    federation->simulation->train_cohort(1, is_merged ? Simulation::never : after_one());
+    if (is_merged) {
+      ASSERT_FALSE(federation->simulation->complete_round(1, at_once));
+    }
     write_checkpoint(path, {}, {.rounds = 1, .config = "x", .journal = {}}, *federation->simulation,
                      world());
   }
@@ -293,7 +312,8 @@ INSTANTIATE_TEST_SUITE_P(
     Checkpoint, Damage,
     ::testing::Values(DamagedRun{"Vectors", make_scaffold, {}, 97},
                       DamagedRun{"Messages", make_fedpac, {}, 97},
-                      DamagedRun{"Uploads", make_fedselect, {.merge = Merge::median}, 97}),
+                      DamagedRun{"Uploads", make_fedselect, {.merge = Merge::median}, 97},
+                      DamagedRun{"Merged", make_fedavg, {}, 97, Where::before_its_test}),
     [](const auto& run) { return run.param.name; });
 
 }  // namespace

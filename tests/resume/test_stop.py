@@ -181,6 +181,26 @@ def test_stop_in_the_last_round(tmp_path):
     assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
 
 
+def test_stop_in_the_test_at_the_end_of_a_round(tmp_path):
+    """Of all clients, each of which is fine-tuned for it: after the one in hand. The checkpoint has the model after the round,
+    and the test begins again."""
+    config = experiment.write_config(tmp_path, ["fedavg-ft"])
+    settings = ["--set", "rounds=2", "--set", "evaluate.cross=false", "--set", "method.fine_tune_passes=8000"]
+    run("run", config, "--out", tmp_path / "unbroken", *settings, "--quiet", ranks=3)
+    job = start(["run", config, "--out", tmp_path, *settings], 2)
+    home = tmp_path / "resume"
+    experiment.wait_for_rounds(home, 1, job)
+    ranks = ranks_of(job)
+    ready = seconds_of(ranks[0])
+    assert wait_until(lambda: seconds_of(ranks[0]) > ready + 0.3, job)   # training takes no time
+    os.kill(ranks[1], signal.SIGUSR1)
+    output, _ = job.communicate(timeout=60)
+    assert job.returncode == STOPPED and "after round 1 of 2 and the next but for its test" in output, output
+    assert "checkpoint.h5: masks after round 1 are those of the log, and so is every byte of it" in ask("verify", home)
+    run("run", "--resume", home, "--quiet", ranks=3)
+    assert experiment.differences(tmp_path / "unbroken" / "resume", home) == []
+
+
 def test_stop_after_the_last_round_costs_no_round(tmp_path):
     """While new clients train, for hours, a second signal ends the run."""
     config = experiment.write_config(tmp_path, ["fedselect"])
