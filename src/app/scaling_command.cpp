@@ -104,8 +104,7 @@ void run(const ScalingOptions& options, Communicator& comm) {
       log.warn(fmt::format(
           "warning: {} of the job's {} ranks take part in no point: a job of {} is enough", idle,
           comm.size(), comm.size() - idle));
-    ScalingRunner runner({.home = home,
-                          .file = path,
+    ScalingRunner runner({.file = path,
                           .continues = options.continues,
                           .command = options.command,
                           .device = options.device,

@@ -65,7 +65,10 @@ std::vector<MeasuredPoint> ScalingRunner::begin(const std::vector<ScalingPoint>&
       const Config config = read_config(study_.config, point.overrides);
       configs.push_back(write_config(config, find_method(study_, config)));
     }
-    run_folder::create(setup_.file.parent_path());
+    const fs::path folder = setup_.file.parent_path();
+    run_folder::create(folder);
+    lock_ = std::make_unique<RunLock>(folder, setup_.file.filename().string() + ".lock");
+    if (!lock_->warning().empty()) log_.warn(lock_->warning());
     if (!setup_.continues || !fs::exists(setup_.file)) return;
     measured = read_scaling(setup_.file, study_);
     if (measured.size() != points.size()) refuse(setup_.file, "at other points");
@@ -160,7 +163,7 @@ void ScalingRunner::measure_on(Communicator& part, const ScalingPoint& point,
   std::optional<PassingFolder> folder;
   std::optional<RunWriter> writer;
   together(part, [&] {
-    const fs::path path = setup_.home / fmt::format("trial-{}", point.value);
+    const fs::path path = setup_.file.parent_path() / fmt::format("trial-{}", point.value);
     if (part.is_root()) {
       if (!now.repeats.empty() &&
           read_provenance(measured.manifest).device != read_provenance(now.manifest).device)

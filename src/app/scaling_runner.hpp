@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "app/run_log.hpp"
 #include "app/store_limits.hpp"
 #include "comm/communicator.hpp"
+#include "io/run_lock.hpp"
 #include "scaling/measurement.hpp"
 #include "scaling/study.hpp"
 
@@ -15,7 +17,6 @@ namespace fedselect {
 
 /// How the points of a scaling study are measured.
 struct ScalingSetup {
-  std::filesystem::path home;        ///< folder of the study's results
   std::filesystem::path file;        ///< what is measured goes there (scaling/scaling_file.hpp)
   bool continues = false;            ///< goes on after the repeats in this file, if it is there
   std::vector<std::string> command;  ///< the command line, for the manifest
@@ -32,9 +33,10 @@ class ScalingRunner {
   /// Collective: repeat after repeat all points, forwards and backwards by turns, so that a machine
   /// that grows slower or faster favours none. Every repeat begins from nothing: data, device and
   /// simulation are made anew. The file is written after each. Returns the measures on the root.
-  /// All ranks throw AgreedError if the experiment can't be run as a point wants it, before
-  /// anything is measured where the config says so, or if repeats were measured otherwise: of
-  /// another config, by another program, on another device or number of ranks.
+  /// All ranks throw AgreedError if another program measures into the same file, if the experiment
+  /// can't be run as a point wants it, before anything is measured where the config says so, or if
+  /// repeats were measured otherwise: of another config, by another program, on another device or
+  /// number of ranks.
   std::vector<MeasuredPoint> measure(const std::vector<ScalingPoint>& points);
 
  private:
@@ -46,7 +48,8 @@ class ScalingRunner {
   const ScalingStudy& study_;
   Communicator& world_;
   RunLog& log_;
-  int most_ranks_ = 0;  ///< of a point
+  std::unique_ptr<RunLock> lock_;  ///< on the root
+  int most_ranks_ = 0;             ///< of a point
   bool told_places_ = false;
 };
 

@@ -11,12 +11,11 @@
 #include <utility>
 
 #include "base/error.hpp"
-#include "io/run_folder.hpp"
 
 namespace fedselect {
 
-RunLock::RunLock(const std::filesystem::path& folder)
-    : path_(folder / run_folder::kLock),
+RunLock::RunLock(const std::filesystem::path& folder, const std::string& name)
+    : path_(folder / name),
       fd_(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) {
   const auto reason = [] { return std::generic_category().message(errno); };
   if (fd_ < 0) {
@@ -33,7 +32,7 @@ RunLock::RunLock(const std::filesystem::path& folder)
   throw InputError(
       fmt::format("{}: another program is at work on this run: wait until it is done, "
                   "or end it",
-                  folder.string()));
+                  path_.string()));
 }
 
 RunLock::~RunLock() {

@@ -181,6 +181,22 @@ def test_a_study_that_was_killed_goes_on(folder):
     assert [p.name for p in file.parent.iterdir()] == ["scaling.h5"]
 
 
+def test_a_second_program_is_refused(folder):
+    """That measures into the same file."""
+    (folder / "study.toml").write_text(STUDY.replace(f"repeats = {REPEATS}", "repeats = 100000") + "values = [1, 2]\n")
+    command = [program(), "scaling", folder / "study.toml", "--out", folder / "out", "--point", "1"]
+    job = subprocess.Popen(command, env=os.environ | ALONE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    points = folder / "out" / "tiny" / "points"
+    until = time.monotonic() + 60
+    while not (points / "1.h5").exists() and job.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    again = run(*command[1:], check=False)
+    job.kill()
+    job.wait()
+    assert again.returncode == 2
+    assert f"{points / '1.h5.lock'}: another program is at work on this run" in again.stderr
+
+
 def test_repeats_measured_otherwise_are_refused(folder):
     file = folder / "out" / "tiny" / "scaling.h5"
     cut_off(folder, file)
