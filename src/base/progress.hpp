@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,9 +20,10 @@ class Progress {
   static constexpr std::chrono::seconds kBetweenLines{10};
 
   /// `title` begins every line. `draws_bar`: stderr is a terminal and its reader wants one. `done`:
-  /// steps that an earlier loop has done.
+  /// steps that an earlier loop has done; `share_done`: the part of the work that they were, for a
+  /// loop that calls expect().
   Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line,
-           std::int64_t done = 0);
+           std::int64_t done = 0, std::optional<double> share_done = {});
   /// Removes the bar.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -29,12 +31,17 @@ class Progress {
 
   /// One more step is done; `status`: what it brought.
   void step(std::string_view status);
-  /// There will be so many steps, as is known now.
-  void expect(std::int64_t steps) { steps_ = steps; }
+  /// As is known now, before step(): there will be so many steps, and with the one to come this
+  /// part of their work is done. Without, all steps are expected to take as long.
+  void expect(std::int64_t steps, double share_done) {
+    steps_ = steps;
+    share_done_ = share_done;
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  double share_done() const;
   std::string describe_left() const;
   void draw(std::string_view status) const;
 
@@ -44,6 +51,8 @@ class Progress {
   WriteLine write_line_;
   std::int64_t done_before_;
   std::int64_t done_;
+  std::optional<double> share_done_;
+  double share_before_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
 };

@@ -13,7 +13,8 @@ namespace fedselect {
 class RunLock {
  public:
   /// Throws InputError if another program has the lock.
-  explicit RunLock(const std::filesystem::path& folder, const std::string& name = run_folder::kLock);
+  explicit RunLock(const std::filesystem::path& folder,
+                   const std::string& name = run_folder::kLock);
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

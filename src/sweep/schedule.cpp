@@ -28,29 +28,60 @@ Schedule::Schedule(const Plan& plan, const Halving& halving)
       trials_(plan.trials.size()),
       candidates_(plan.candidates.size()) {}
 
-std::int64_t Schedule::total() const {
+/// Of each method, for each rung.
+std::map<std::string, std::vector<std::size_t>> Schedule::expected_tasks() const {
   std::map<std::string, std::size_t> left;  // candidates of each method
   for (const Candidate& candidate : plan_.candidates) ++left[candidate.method];
   const std::size_t seeds = plan_.candidates.empty() ? 0 : plan_.candidates.front().trials.size();
-  std::size_t total = 0;
+  std::map<std::string, std::vector<std::size_t>> expected;
   for (const auto& [method, all] : left) {
     std::size_t n = all;
     for (std::size_t rung = 0; rung <= rungs_.size(); ++rung) {
-      total += std::max(n, rivals(method, rung).size()) * seeds;
+      expected[method].push_back(std::max(n, rivals(method, rung).size()) * seeds);
       n = std::max<std::size_t>(n / static_cast<std::size_t>(halving_.factor), 1);
     }
   }
+  return expected;
+}
+
+std::int64_t Schedule::total() const {
+  std::size_t total = 0;
+  for (const auto& [method, tasks] : expected_tasks())
+    total = std::accumulate(tasks.begin(), tasks.end(), total);
   return static_cast<std::int64_t>(total);
+}
+
+double Schedule::share_done() const {
+  struct Tasks {
+    double count = 0;
+    double seconds = 0;
+  };
+  double done = 0;
+  double left = 0;
+  for (const auto& [method, expected] : expected_tasks())
+    for (std::size_t rung = 0; rung < expected.size(); ++rung) {
+      Tasks over;
+      Tasks open;  // some of which will never be
+      for (std::size_t trial = 0; trial < trials_.size(); ++trial) {
+        if (plan_.candidates[plan_.trials[trial].candidate].method != method) continue;
+        Tasks& mine = trials_[trial].rung() > rung ? over : open;
+        mine.count += 1;
+        mine.seconds += expected_seconds(trial, rung);
+      }
+      done += over.seconds;
+      const double to_come = static_cast<double>(expected[rung]) - over.count;
+      if (to_come > 0 && open.count > 0) left += to_come * open.seconds / open.count;
+    }
+  return done + left > 0 ? done / (done + left) : 0;
 }
 
 std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {
   return rung < rungs_.size() ? rungs_[rung] : plan_.trials[trial].rounds;
 }
 
-/// Of its next rung, by what the tasks of its method took, else those of all; relative to other
+/// Of a rung, by what the tasks of its method took, else those of all; relative to other
 /// trials as long as none is done.
-double Schedule::expected_seconds(std::size_t trial) const {
-  const std::size_t rung = trials_[trial].rung();
+double Schedule::expected_seconds(std::size_t trial, std::size_t rung) const {
   const std::int64_t before = rung == 0 ? 0 : rounds_of(trial, rung - 1);
   const Trial& plan = plan_.trials[trial];
   const double work = plan.work * static_cast<double>(rounds_of(trial, rung) - before);
@@ -70,7 +101,8 @@ std::optional<Task> Schedule::next() {
   std::optional<std::size_t> best;
   // Those that are further on come first: they decide when the sweep ends.
   const auto rank = [&](std::size_t trial) {
-    return std::pair(trials_[trial].rung(), expected_seconds(trial));
+    const std::size_t rung = trials_[trial].rung();
+    return std::pair(rung, expected_seconds(trial, rung));
   };
   for (std::size_t trial = 0; trial < trials_.size(); ++trial)
     if (is_ready(trial) && (!best || rank(trial) > rank(*best))) best = trial;

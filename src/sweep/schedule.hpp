@@ -47,6 +47,8 @@ class Schedule {
   /// lets more candidates go on than a rung that waits.
   std::int64_t done() const { return done_; }
   std::int64_t total() const;
+  /// The part of the work of all these that is done, by what tasks of each method took so far.
+  double share_done() const;
 
  private:
   /// How far a trial is.
@@ -63,7 +65,8 @@ class Schedule {
   };
 
   std::int64_t rounds_of(std::size_t trial, std::size_t rung) const;
-  double expected_seconds(std::size_t trial) const;
+  double expected_seconds(std::size_t trial, std::size_t rung) const;
+  std::map<std::string, std::vector<std::size_t>> expected_tasks() const;
   bool is_ready(std::size_t trial) const;
   void complete(std::size_t candidate);
   bool promote(const std::string& method, std::size_t rung, bool is_final_below);
