@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from make_idx import make_idx  # noqa: E402
-from program import method_names, run  # noqa: E402
+from program import FREES, method_names, run  # noqa: E402
 
 ROUNDS = 8
 SOME = ["fedselect-ltn", "fedselect", "fedavg", "scaffold", "fedpac"]
@@ -135,7 +135,8 @@ def test_warns_of_what_cannot_be(folder):
     assert "was not measured" in done.stdout
 
 
-def test_a_robust_merge_keeps_what_all_share(folder):
+def test_a_robust_merge_keeps_what_all_share(folder, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", FREES["ASAN_OPTIONS"])
     wide = ["--set", "model.name=mlp", "--set", "model.hidden=20000"]
     mean, _ = estimate(folder, folder / "one.toml", *wide)
     median, done = estimate(folder, folder / "one.toml", *wide, "--set", 'server.merge=median')

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from make_idx import make_idx  # noqa: E402
-from program import ALONE, program, run  # noqa: E402
+from program import ALONE, FREES, program, run  # noqa: E402
 
 PAGE = (ROOT / "docs" / "result-format.md").read_text()
 TYPES = {"u8": "|u1", "i32": "<i4", "i64": "<i8", "f32": "<f4", "f64": "<f8"}
@@ -339,10 +339,9 @@ def test_nothing_half_written_is_left(folder):
 
 
 def peak_of_run(config, folder, rounds):
-    """Resident bytes at most. What a sanitizer keeps of freed memory is none of the program's."""
-    sanitizer = f"{os.environ.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1"
+    """Resident bytes at most."""
     command = [program(), "run", config, "--out", folder / str(rounds), "--quiet", "--set", f"rounds={rounds}"]
-    job = subprocess.Popen(command, env=os.environ | ALONE | {"ASAN_OPTIONS": sanitizer}, stdout=subprocess.DEVNULL)
+    job = subprocess.Popen(command, env=os.environ | ALONE | FREES, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(job.pid, 0)
     assert status == 0
     return usage.ru_maxrss * 1024

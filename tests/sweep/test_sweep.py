@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "resume"))
 from compare_results import first_difference  # noqa: E402
 from job import kill_all, ranks_of, start, wait_until  # noqa: E402
 from make_idx import make_idx  # noqa: E402
-from program import ALONE, ask, program, run  # noqa: E402
+from program import ALONE, FREES, ask, program, run  # noqa: E402
 
 EXPERIMENT = """
 name = "experiment"
@@ -243,16 +243,15 @@ def test_one_that_fails_ends_no_other(tmp_path, ranks, per_trial):
 
 
 def peak_of_failures(folder, seeds):
-    """Resident bytes at most. What a sanitizer keeps of freed memory is none of the program's."""
+    """Resident bytes at most."""
     path = folder / "sweep.toml"
     path.write_text(FAILING.replace("0.05, ", "").replace("seeds = [1, 2]", f"seeds = {list(range(seeds))}") + f"""
 [[parameter]]
 key = "model.initial"
 values = ["", "{folder / "nowhere"}"]
 """)
-    sanitizer = f"{os.environ.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1"
     command = [program(), "sweep", path, "--out", folder / str(seeds), "--quiet"]
-    job = subprocess.Popen(command, env=os.environ | ALONE | {"ASAN_OPTIONS": sanitizer}, stdout=subprocess.DEVNULL,
+    job = subprocess.Popen(command, env=os.environ | ALONE | FREES, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(job.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 1
