@@ -234,8 +234,8 @@ __global__ void pack_kernel(DeviceGroup group, ConvShape shape, bool out_is_inne
 }
 
 /// dweight[out][in][cell] = sum over the parts, in their order, and so dbias; null: not wanted.
-__global__ void add_parts_kernel(DeviceGroup group, Window window, ConstValues partial,
-                                 Values dweight, Values dbias) {
+__global__ void add_conv_parts_kernel(DeviceGroup group, Window window, ConstValues partial,
+                                      Values dweight, Values dbias) {
   const int g = static_cast<int>(blockIdx.y);
   const int samples = group.samples[g];
   if (samples == 0) return;
@@ -301,7 +301,7 @@ void CudaOps::conv_backward(const Group& group, const ConvShape& shape, ConstVal
     const Images<Inputs, false> seen(window, x, shape.in.channels);
     FEDSELECT_CUDA(launch_product(here, ConvByWeight{seen, Matrix<false>(dy, channels), partial},
                                   stream_.get()));
-    FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0,
+    FEDSELECT_CUDA(launch(add_conv_parts_kernel, grid_of(values, here.clients), kThreads, 0,
                           stream_.get(), here, window, partial, dweight, dbias));
   }
 }

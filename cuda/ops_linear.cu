@@ -56,8 +56,8 @@ struct LinearByWeight {
 };
 
 /// y[sample][o] = sum over the parts, in their order, + bias. Limited by memory.
-__global__ void add_parts_kernel(DeviceGroup group, LinearForward problem, ConstValues bias,
-                                 Values y) {
+__global__ void add_linear_parts_kernel(DeviceGroup group, LinearForward problem, ConstValues bias,
+                                        Values y) {
   const int g = static_cast<int>(blockIdx.y);
   const int out = problem.shape.out, n = group.samples[g] * out;
   const int parts = parts_of<LinearForward>(problem.shape.in);
@@ -98,8 +98,8 @@ void CudaOps::linear_forward(const Group& group, const LinearShape& shape, Const
   const LinearForward problem{Matrix<true>(weight, shape.in), Matrix<true>(x, shape.in), shape,
                               partial, here.most};
   FEDSELECT_CUDA(launch_product(here, problem, stream_.get()));
-  FEDSELECT_CUDA(launch(add_parts_kernel, grid_of(values, here.clients), kThreads, 0, stream_.get(),
-                        here, problem, bias, y));
+  FEDSELECT_CUDA(launch(add_linear_parts_kernel, grid_of(values, here.clients), kThreads, 0,
+                        stream_.get(), here, problem, bias, y));
 }
 
 void CudaOps::linear_backward(const Group& group, const LinearShape& shape, ConstValues x,
