@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-600}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- config idx cifar npy leaf safetensors hdf5 checkpoint audit
+[ $# -gt 0 ] || set -- config idx cifar npy leaf image safetensors hdf5 checkpoint audit
 
 cmake --preset fuzz >build/fuzz-configure.log 2>&1 || { cat build/fuzz-configure.log >&2; exit 1; }
 cmake --build --preset fuzz

@@ -297,12 +297,14 @@ bool Runner::keeps(const Simulation& simulation, const RunWriter& writer) const 
   return !simulation.open_round() && clock_.keeps(writer.rounds_done());
 }
 
-/// Collective: what a simulation computes, and may fail in on one rank.
+/// Collective: what a simulation computes, and, where trials are isolated, agrees to fail in. What
+/// a rank throws alone leaves others waiting, and ends the job.
 void Runner::compute(const std::function<void()>& work) const {
-  if (setup_.isolated)
-    together(comm_, work);
-  else
+  try {
     work();
+  } catch (const AgreedFailure& error) {
+    throw AgreedError(kExitFailure, error.what());
+  }
 }
 
 void Runner::run_round(int t, Simulation& simulation, RunWriter& writer, Outcome& outcome,

@@ -28,8 +28,8 @@ struct RunnerSetup {
   std::optional<int> from_round;  ///< from the version that was kept after so many rounds
   /// Leaves off after so many rounds, with a checkpoint, if they are fewer than the config's.
   std::optional<std::int64_t> until;
-  /// A rank whose training or concluding tests fail does not end the job: its peers learn of it
-  /// when they are done with theirs, and all throw the same AgreedError.
+  /// A rank whose training or tests fail does not end the job: its peers learn of it when they are
+  /// done with theirs, and all throw the same AgreedError.
   bool isolated = false;
   std::vector<std::string> allowed_changes;  ///< keys of the config that may differ then
   std::vector<std::string> command;          ///< the command line, for the manifest

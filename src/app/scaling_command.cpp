@@ -10,6 +10,8 @@
 #include "app/scaling_runner.hpp"
 #include "app/text.hpp"
 #include "app/watch_options.hpp"
+#include "io/run_folder.hpp"
+#include "io/run_lock.hpp"
 #include "scaling/likeness.hpp"
 #include "scaling/scaling_file.hpp"
 #include "scaling/summary.hpp"
@@ -91,15 +93,19 @@ void run(const ScalingOptions& options, Communicator& comm) {
   });
   const fs::path home = fs::path(options.out) / study.name;
   const fs::path path = options.point ? file_of_point(home, *options.point) : home / "scaling.h5";
+  RunLog log(choose_voice(false, comm));
+  std::unique_ptr<RunLock> lock;
   std::vector<MeasuredPoint> points;
-  if (options.joins) {
-    together(comm, [&] {
-      if (!comm.is_root()) return;
-      points = read_points(home, study);
-      write_scaling(path, study, points);
-    });
-  } else {
-    RunLog log(choose_voice(false, comm));
+  together(comm, [&] {
+    if (!comm.is_root()) return;
+    run_folder::create(path.parent_path());
+    lock = std::make_unique<RunLock>(path.parent_path(), path.filename().string() + ".lock");
+    if (!lock->warning().empty()) log.warn(lock->warning());
+    if (!options.joins) return;
+    points = read_points(home, study);
+    write_scaling(path, study, points);
+  });
+  if (!options.joins) {
     if (const int idle = comm.size() - most_ranks(wanted); idle > 0)
       log.warn(fmt::format(
           "warning: {} of the job's {} ranks take part in no point: a job of {} is enough", idle,

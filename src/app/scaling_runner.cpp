@@ -65,10 +65,6 @@ std::vector<MeasuredPoint> ScalingRunner::begin(const std::vector<ScalingPoint>&
       const Config config = read_config(study_.config, point.overrides);
       configs.push_back(write_config(config, find_method(study_, config)));
     }
-    const fs::path folder = setup_.file.parent_path();
-    run_folder::create(folder);
-    lock_ = std::make_unique<RunLock>(folder, setup_.file.filename().string() + ".lock");
-    if (!lock_->warning().empty()) log_.warn(lock_->warning());
     if (!setup_.continues || !fs::exists(setup_.file)) return;
     measured = read_scaling(setup_.file, study_);
     if (measured.size() != points.size()) refuse(setup_.file, "at other points");

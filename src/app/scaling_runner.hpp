@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,7 +8,6 @@
 #include "app/run_log.hpp"
 #include "app/store_limits.hpp"
 #include "comm/communicator.hpp"
-#include "io/run_lock.hpp"
 #include "scaling/measurement.hpp"
 #include "scaling/study.hpp"
 
@@ -33,10 +31,9 @@ class ScalingRunner {
   /// Collective: repeat after repeat all points, forwards and backwards by turns, so that a machine
   /// that grows slower or faster favours none. Every repeat begins from nothing: data, device and
   /// simulation are made anew. The file is written after each. Returns the measures on the root.
-  /// All ranks throw AgreedError if another program measures into the same file, if the experiment
-  /// can't be run as a point wants it, before anything is measured where the config says so, or if
-  /// repeats were measured otherwise: of another config, by another program, on another device or
-  /// number of ranks.
+  /// All ranks throw AgreedError if the experiment can't be run as a point wants it, before
+  /// anything is measured where the config says so, or if repeats were measured otherwise: of
+  /// another config, by another program, on another device or number of ranks.
   std::vector<MeasuredPoint> measure(const std::vector<ScalingPoint>& points);
 
  private:
@@ -48,8 +45,7 @@ class ScalingRunner {
   const ScalingStudy& study_;
   Communicator& world_;
   RunLog& log_;
-  std::unique_ptr<RunLock> lock_;  ///< on the root
-  int most_ranks_ = 0;             ///< of a point
+  int most_ranks_ = 0;  ///< of a point
   bool told_places_ = false;
 };
 

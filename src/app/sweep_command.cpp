@@ -189,8 +189,7 @@ class Office {
         progress_(
             sweep.config.name, coordinator_.schedule().total(), log.draws_bar(),
             [this](const std::string& line) { log_.progress(line); },
-            std::min(coordinator_.schedule().done(), coordinator_.schedule().total()),
-            coordinator_.schedule().share_done()) {
+            std::min(coordinator_.schedule().done(), coordinator_.schedule().total())) {
     if (lock_ && !lock_->warning().empty()) log_.warn(lock_->warning());
   }
 
@@ -232,7 +231,7 @@ class Office {
 
   void tell(const Record& record) {
     if (record.status == Record::Status::failed) log_.warn("warning: " + describe(record, {}));
-    progress_.expect(coordinator_.schedule().total(), coordinator_.schedule().share_done());
+    progress_.expect(coordinator_.schedule().total(), coordinator_.left_to_done());
     progress_.step(describe(record, sweep_.config.metric));
     write_tables();
   }

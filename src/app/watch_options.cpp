@@ -19,11 +19,12 @@ void add_watch_options(CLI::App& command, WatchLimits& limits) {
   };
   add(
       "--silence-limit", [&limits](Seconds limit) { limits.silence = limit; },
-      "end the job when a rank gives no sign of life for so long; 0 = never (default: 7)");
+      "end the job when a rank gives no sign of life for so long; 0 = never, and ranks that all "
+      "wait for each other aren't noticed either (default: 7)");
   add(
       "--stall-limit", [&limits](Seconds limit) { limits.stall = limits.batch = limit; },
-      "end the job when the work of a rank stands still for so long; 0 = never (default: 600, and "
-      "in arithmetic 8, or ten times its longest batch)");
+      "end the job when the work of a rank stands still, or all ranks wait for each other, for so "
+      "long; 0 = never (default: 600, and in arithmetic 8, or ten times its longest batch)");
 }
 
 RunLog::Voice choose_voice(bool quiet, const Communicator& comm) {

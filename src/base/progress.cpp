@@ -21,15 +21,13 @@ std::string describe_duration(std::chrono::duration<double> duration) {
 }
 
 Progress::Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line,
-                   std::int64_t done, std::optional<double> share_done)
+                   std::int64_t done)
     : title_(std::move(title)),
       steps_(steps),
       draws_bar_(draws_bar),
       write_line_(std::move(write_line)),
       done_before_(done),
-      done_(done),
-      share_done_(share_done),
-      share_before_(this->share_done()) {
+      done_(done) {
   if (draws_bar_) draw("");
 }
 
@@ -47,16 +45,12 @@ void Progress::step(std::string_view status) {
   if (draws_bar_) draw(status);
 }
 
-double Progress::share_done() const {
-  return share_done_.value_or(static_cast<double>(done_) / static_cast<double>(steps_));
-}
-
 /// As if work to come went as fast as that which is done.
 std::string Progress::describe_left() const {
-  const double share = share_done();
-  if (done_ == done_before_ || done_ == steps_ || !(share > share_before_)) return "";
+  if (done_ == done_before_ || done_ == steps_) return "";
   const std::chrono::duration<double> spent = Clock::now() - start_;
-  const auto left = spent * ((1 - share) / (share - share_before_));
+  const auto left = spent * left_to_done_.value_or(static_cast<double>(steps_ - done_) /
+                                                   static_cast<double>(done_ - done_before_));
   return fmt::format(", {} left", describe_duration(left));
 }
 

@@ -20,10 +20,9 @@ class Progress {
   static constexpr std::chrono::seconds kBetweenLines{10};
 
   /// `title` begins every line. `draws_bar`: stderr is a terminal and its reader wants one. `done`:
-  /// steps that an earlier loop has done; `share_done`: the part of the work that they were, for a
-  /// loop that calls expect().
+  /// steps that an earlier loop has done.
   Progress(std::string title, std::int64_t steps, bool draws_bar, WriteLine write_line,
-           std::int64_t done = 0, std::optional<double> share_done = {});
+           std::int64_t done = 0);
   /// Removes the bar.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -31,17 +30,17 @@ class Progress {
 
   /// One more step is done; `status`: what it brought.
   void step(std::string_view status);
-  /// As is known now, before step(): there will be so many steps, and with the one to come this
-  /// part of their work is done. Without, all steps are expected to take as long.
-  void expect(std::int64_t steps, double share_done) {
+  /// As is known now, before step(): there will be so many steps, and those left after the one to
+  /// come are so many times the work that this loop did with it. Without the latter, all steps are
+  /// expected to take as long.
+  void expect(std::int64_t steps, std::optional<double> left_to_done) {
     steps_ = steps;
-    share_done_ = share_done;
+    left_to_done_ = left_to_done;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  double share_done() const;
   std::string describe_left() const;
   void draw(std::string_view status) const;
 
@@ -51,8 +50,7 @@ class Progress {
   WriteLine write_line_;
   std::int64_t done_before_;
   std::int64_t done_;
-  std::optional<double> share_done_;
-  double share_before_;
+  std::optional<double> left_to_done_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_line_ = start_;
 };

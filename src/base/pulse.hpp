@@ -27,6 +27,7 @@ struct Pace {
   std::atomic<double> most{0};           ///< the same, with the batch in hand
 };
 
+inline thread_local bool is_aside = false;
 inline std::atomic<std::uint64_t> beats{0};
 inline std::atomic<int> waits{0};
 inline std::atomic<Kind> kind{Kind::none};  ///< of what is computed at this moment
@@ -50,6 +51,7 @@ inline Pace* pace() {
 
 /// The work goes on: called once a batch, a file, a message.
 inline void beat() {
+  if (detail::is_aside) return;
   detail::beats.fetch_add(1, std::memory_order_relaxed);
   detail::Pace* pace = detail::pace();
   if (pace == nullptr) return;
@@ -91,12 +93,25 @@ class Work {
   Kind before_;
 };
 
+/// This thread is not the one that does the work, for the life of this object: it gives no signs.
+class Aside {
+ public:
+  Aside() { detail::is_aside = true; }
+  ~Aside() { detail::is_aside = false; }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+};
+
 /// The work waits for other ranks for the life of this object: they may take as long as they like.
+/// One that stands within another is a part of the same wait.
 class Waiting {
  public:
-  Waiting() { detail::waits.fetch_add(1, std::memory_order_relaxed); }
+  Waiting() {
+    if (!detail::is_aside) detail::waits.fetch_add(1, std::memory_order_relaxed);
+  }
   ~Waiting() {
-    beat();
+    if (detail::is_aside) return;
+    if (detail::waits.load(std::memory_order_relaxed) == 1) beat();
     detail::waits.fetch_sub(1, std::memory_order_relaxed);
   }
   Waiting(const Waiting&) = delete;

@@ -39,8 +39,10 @@ constexpr int kTag = 1;
 
 template <class Action>
 void in_pieces(std::size_t n, const Action& action) {
-  for (std::size_t begin = 0; begin < n; begin += kPiece)
+  for (std::size_t begin = 0; begin < n; begin += kPiece) {
     action(begin, static_cast<int>(std::min(kPiece, n - begin)));
+    pulse::beat();
+  }
 }
 
 /// Windows that are to be freed.

@@ -67,11 +67,11 @@ void Watchdog::watch() {
     const auto before = std::exchange(beats, pulse::beats());
     if (ends || pulse::waits() || beats != before) moved_ = now;
     if (ends || !pulse::waits() || beats != before) waited_ = now;
-    waiting_ = waits_long(now) ? std::min(before_.waiting + 1, ring_->size()) : 0;
     try {
+      listen(now);
+      waiting_ = waits_long(now) ? std::min(before_.waiting + 1, ring_->size()) : 0;
       if (ring_ && !said_goodbye)
         said_goodbye = ring_->send({.leaves = ends, .waiting = waiting_}) && ends;
-      listen(now);
     } catch (const std::exception& error) {
       return alarm_(fmt::format("the watchdog can't speak to other ranks: {}", error.what()));
     }
@@ -116,9 +116,9 @@ std::string Watchdog::find_fault(Clock::time_point now) const {
         Seconds(now - moved_).count());
   if (waiting_ > 0 && waiting_ == ring_->size() && ring_->rank() == 0)  // one speaks for all
     return fmt::format(
-        "all {} ranks have been waiting for each other for {:.3g} s: a message between them was "
-        "lost, so the job ends; fedselect run --resume goes on from the last checkpoint "
-        "(--stall-limit sets the time)",
+        "all {} ranks have been waiting for each other for {:.1f} s: a message between them was "
+        "lost, or takes that long, so the job ends; fedselect run --resume goes on from the last "
+        "checkpoint (--stall-limit sets the time)",
         waiting_, Seconds(now - waited_).count());
   return {};
 }

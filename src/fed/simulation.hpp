@@ -39,8 +39,8 @@ struct SimulationSetup {
   std::int64_t passes = 0;              ///< P of this method
   std::span<const float> initial = {};  ///< padded; empty: drawn from the seed
   StoreLimits store = {};               ///< of the clients' states on this rank
-  /// A rank whose training fails waits until the others are done with theirs, and all throw its
-  /// error (agree()); else it throws alone, at once.
+  /// A rank whose training, or tests, fail waits until the others are done with theirs, and all
+  /// throw its error (AgreedFailure); else it throws alone, at once.
   bool fails_together = false;
 };
 

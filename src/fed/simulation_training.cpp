@@ -37,11 +37,14 @@ bool Simulation::conclude(const StopRequest& stop) {
 /// Collective: whether no rank stopped. What one threw, all throw, if they are to.
 bool Simulation::end_together(bool stopped, const std::exception_ptr& failure) {
   const PhaseClock::Scope timed(clock_, Phase::communicate);
-  if (setup_.fails_together)
-    agree(comm_, [&] {
-      if (const auto earlier = std::exchange(failure_, nullptr)) std::rethrow_exception(earlier);
-      if (failure) std::rethrow_exception(failure);
-    });
+  if (setup_.fails_together) try {
+      agree(comm_, [&] {
+        if (const auto earlier = std::exchange(failure_, nullptr)) std::rethrow_exception(earlier);
+        if (failure) std::rethrow_exception(failure);
+      });
+    } catch (const InputError& error) {
+      throw AgreedFailure(error.what());
+    }
   return comm_.all_reduce_min(stopped ? 0 : 1) == 1;
 }
 

@@ -86,7 +86,7 @@ LoggedRounds rounds_of(std::span<const AuditEntry> entries, const std::filesyste
 struct AuditResume {
   AuditPosition position;  ///< the log when its checkpoint was written
   int rounds = 0;          ///< complete
-  bool open = false;       ///< some clients of the next one are done
+  bool open = false;       ///< some clients of the next one are done, or all but its test
 };
 
 /// Writes one. Throws SystemError, as all members do.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,9 +65,23 @@ inline std::uint64_t hash_of(const ClientRecord& record) {
   return hash.value();
 }
 
-/// Of what all ranks hold alike. `sums`: empty between rounds.
-inline std::uint64_t hash_of(const ServerState& server, const std::vector<SumState>& sums) {
+/// Where a run stands.
+struct Stage {
+  std::int64_t rounds = 0;
+  bool round_is_open = false;
+  bool round_is_merged = false;
+};
+
+/// Of what all ranks hold alike. `sums`: empty but in an open round that is not merged. `stage`:
+/// none in files of version 1.
+inline std::uint64_t hash_of(const ServerState& server, const std::vector<SumState>& sums,
+                             const std::optional<Stage>& stage) {
   Hash hash;
+  if (stage) {
+    hash.add_value(stage->rounds);
+    hash.add_value(static_cast<std::int64_t>(stage->round_is_open));
+    hash.add_value(static_cast<std::int64_t>(stage->round_is_merged));
+  }
   for (const auto& [name, values] : server.arrays) {
     hash.add(std::span(name));
     hash.add(values);

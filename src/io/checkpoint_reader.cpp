@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -298,6 +299,8 @@ Checkpoint::Checkpoint(fs::path path)
                        .head = file.text_attribute("audit_head")},
              .round_is_open = file.integer_attribute("round_is_open") != 0,
              .round_is_merged = version > 1 && file.integer_attribute("round_is_merged") != 0};
+  if (header_.round_is_merged && !header_.round_is_open)
+    file.refuse("round_is_merged", "is so of a round that is not open");
 }
 
 Checkpoint::~Checkpoint() = default;
@@ -329,7 +332,12 @@ void Checkpoint::restore(Simulation& simulation) const {
     sums = read_sums(file, simulation.server().sums());
     simulation.restore_sums(sums);
   }
-  if (checkpoint::hash_of(server, sums) != unsigned_attribute(file, "server_hash"))
+  std::optional<checkpoint::Stage> stage;
+  if (file.integer_attribute("version") > 1)
+    stage = {.rounds = header_.rounds,
+             .round_is_open = header_.round_is_open,
+             .round_is_merged = header_.round_is_merged};
+  if (checkpoint::hash_of(server, sums, stage) != unsigned_attribute(file, "server_hash"))
     file.refuse("server_hash", "shows that the server's part is damaged");
 }
 

@@ -215,6 +215,9 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
   const std::optional<OpenRound>& open = simulation.open_round();
   const auto sums = open && !open->is_merged ? simulation.total_sums() : std::vector<SumState>{};
   const ServerState server = simulation.server().state();
+  const checkpoint::Stage stage{.rounds = header.rounds,
+                                .round_is_open = open.has_value(),
+                                .round_is_merged = open && open->is_merged};
 
   SharedFile file(path, comm);
   Counts counts;
@@ -225,16 +228,16 @@ void write_checkpoint(const std::filesystem::path& path, const std::filesystem::
   file.open([&](hdf5::File& own) {
     own.set_attribute("format", checkpoint::kFormat);
     own.set_attribute("version", checkpoint::kVersion);
-    own.set_attribute("rounds", static_cast<std::int64_t>(header.rounds));
-    own.set_attribute("round_is_open", static_cast<std::int64_t>(open.has_value()));
-    own.set_attribute("round_is_merged", static_cast<std::int64_t>(open && open->is_merged));
+    own.set_attribute("rounds", stage.rounds);
+    own.set_attribute("round_is_open", static_cast<std::int64_t>(stage.round_is_open));
+    own.set_attribute("round_is_merged", static_cast<std::int64_t>(stage.round_is_merged));
     own.set_attribute("tested_round", static_cast<std::int64_t>(simulation.tested_round()));
     own.set_attribute("data_hash", as_signed(header.data_hash));
     own.set_attribute("journal_bytes", as_signed(header.journal.bytes));
     own.set_attribute("journal_hash", as_signed(header.journal.hash));
     own.set_attribute("audit_entries", header.audit.entries);
     own.set_attribute("audit_head", header.audit.head);
-    own.set_attribute("server_hash", as_signed(checkpoint::hash_of(server, sums)));
+    own.set_attribute("server_hash", as_signed(checkpoint::hash_of(server, sums, stage)));
     own.write_text("/config", header.config);
     write_layout(own, simulation.layout());
     for (const auto& [name, values] : server.arrays) write_whole(own, "/server/" + name, values);

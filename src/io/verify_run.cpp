@@ -158,7 +158,9 @@ std::string verify_checkpoint(const fs::path& run, const std::string& name,
   if (state.rounds() != header.rounds) contradict(path, "is of another round than the log says");
   const hdf5::Reader file(path, kRemedy);
   const StoredLayout layout = read_layout(file);
-  // The log has the model of a merged round once its test is done.
+  // The log has the model of a merged round once its test is done, and until then every byte.
+  if (header.round_is_merged && !logs_checkpoints(entries, at - 1))
+    contradict(path, "is of a program that logs its checkpoints, and the log has none of it");
   if (!header.round_is_merged && hash_of(read_packed_model(file, layout)) != state.model())
     contradict(path, "holds another model than the log says");
   const ParameterLayout padded = layout.padded();

@@ -86,13 +86,20 @@ double Coordinator::score(const Record& record) const {
 }
 
 /// The end of a task, or of an earlier program's.
-void Coordinator::take(const Record& report) {
+/// Returns the seconds that its task took.
+double Coordinator::take(const Record& report) {
   const std::size_t trial = *find(report.trial);
-  const double before = standings_[trial].seconds;
+  const double seconds = report.seconds - standings_[trial].seconds;
   Task task{.trial = trial, .rounds = report.rounds};
   if (report.status == Status::failed) task.rounds = schedule_.next_rounds(trial);
-  schedule_.finish(task, score(report), report.seconds - before);
+  schedule_.finish(task, score(report), seconds);
   standings_[trial] = report;
+  return seconds;
+}
+
+std::optional<double> Coordinator::left_to_done() const {
+  if (done_seconds_ > 0) return schedule_.seconds_left() / done_seconds_;
+  return std::nullopt;
 }
 
 Order Coordinator::next(const std::optional<Record>& report) {
@@ -109,7 +116,8 @@ Order Coordinator::choose(const std::optional<Record>& report) {
   if (report) {
     journal_.add(*report);
     if (ends(*report)) {
-      take(*report);
+      const double seconds = take(*report);
+      if (report->status != Status::failed) done_seconds_ += seconds;
       hooks_.finished(*report);
     } else {
       schedule_.give_back({.trial = *find(report->trial), .rounds = 0});
@@ -154,15 +162,15 @@ Question question_for(Communicator& workers) {
 }
 
 Order ask(const Question& question, const std::optional<Record>& report) {
+  const pulse::Waiting waiting;
   Order order = question(report);
-  for (; order.kind == Order::Kind::wait; order = question(std::nullopt)) {
-    pulse::beat();
+  for (; order.kind == Order::Kind::wait; order = question(std::nullopt))
     std::this_thread::sleep_for(kBetweenQuestions);
-  }
   return order;
 }
 
 void serve(Communicator& workers, Coordinator& coordinator) {
+  const pulse::Aside aside;
   for (int left = workers.size() - 1; left > 0;) {
     const auto sender = workers.find_sender();
     if (!sender) {

@@ -50,12 +50,15 @@ class Coordinator {
   /// The last word on every trial of the plan; `begun` with no rounds: there is none.
   const std::vector<Record>& standings() const { return standings_; }
   const Schedule& schedule() const { return schedule_; }
+  /// What is left to do, in units of what was done since this object was made; none: nothing was.
+  /// Of hooks.finished.
+  std::optional<double> left_to_done() const;
 
  private:
   void replay(bool retries);
   Order choose(const std::optional<Record>& report);
   std::optional<std::size_t> find(const std::string& trial) const;
-  void take(const Record& report);
+  double take(const Record& report);
   double score(const Record& record) const;
 
   const Plan& plan_;
@@ -65,6 +68,7 @@ class Coordinator {
   Schedule schedule_;
   std::map<std::string, std::size_t> numbers_;  ///< of the plan's trials, by id
   std::vector<Record> standings_;
+  double done_seconds_ = 0;  ///< of tasks that were reported, and didn't fail
   bool stopped_ = false;
   std::exception_ptr failure_;
   std::mutex mutex_;

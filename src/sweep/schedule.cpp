@@ -51,28 +51,26 @@ std::int64_t Schedule::total() const {
   return static_cast<std::int64_t>(total);
 }
 
-double Schedule::share_done() const {
-  struct Tasks {
-    double count = 0;
-    double seconds = 0;
-  };
-  double done = 0;
+double Schedule::seconds_left() const {
   double left = 0;
   for (const auto& [method, expected] : expected_tasks())
     for (std::size_t rung = 0; rung < expected.size(); ++rung) {
-      Tasks over;
-      Tasks open;  // some of which will never be
+      std::size_t over = 0;
+      std::size_t open = 0;  // some of which will never be
+      double seconds = 0;    // of these
       for (std::size_t trial = 0; trial < trials_.size(); ++trial) {
         if (plan_.candidates[plan_.trials[trial].candidate].method != method) continue;
-        Tasks& mine = trials_[trial].rung() > rung ? over : open;
-        mine.count += 1;
-        mine.seconds += expected_seconds(trial, rung);
+        if (trials_[trial].rung() > rung) {
+          ++over;
+        } else if (!trials_[trial].failed) {
+          ++open;
+          seconds += expected_seconds(trial, rung);
+        }
       }
-      done += over.seconds;
-      const double to_come = static_cast<double>(expected[rung]) - over.count;
-      if (to_come > 0 && open.count > 0) left += to_come * open.seconds / open.count;
+      const std::size_t to_come = std::min(expected[rung] - std::min(expected[rung], over), open);
+      if (to_come > 0) left += seconds * static_cast<double>(to_come) / static_cast<double>(open);
     }
-  return done + left > 0 ? done / (done + left) : 0;
+  return left;
 }
 
 std::int64_t Schedule::rounds_of(std::size_t trial, std::size_t rung) const {

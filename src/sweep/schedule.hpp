@@ -47,8 +47,8 @@ class Schedule {
   /// lets more candidates go on than a rung that waits.
   std::int64_t done() const { return done_; }
   std::int64_t total() const;
-  /// The part of the work of all these that is done, by what tasks of each method took so far.
-  double share_done() const;
+  /// What those that are not done will take, by what tasks of each method took so far.
+  double seconds_left() const;
 
  private:
   /// How far a trial is.

@@ -176,6 +176,28 @@ TEST(Watchdog, OneRankSpeaksWhereTwoWaitForEachOther) {
   lines.to[1].push_back(Ring::Sign{.leaves = true});
 }
 
+TEST(Watchdog, AWaitWithinAWaitIsNoSignOfLifeNorIsAnotherThreads) {
+  const auto before = pulse::beats();
+  {
+    const pulse::Waiting wait;
+    const auto begun = pulse::beats();
+    { const pulse::Waiting within; }
+    EXPECT_EQ(pulse::beats(), begun);
+    std::thread([] {
+      const pulse::Aside aside;
+      const pulse::Waiting wait_of_its_own;
+      pulse::beat();
+    }).join();
+    EXPECT_EQ(pulse::beats(), begun);
+  }
+  EXPECT_EQ(pulse::beats(), before + 1);
+  std::thread([] {
+    const pulse::Aside aside;
+    const pulse::Waiting wait;
+    EXPECT_FALSE(pulse::waits());
+  }).join();
+}
+
 /// So many batches of so many samples, a millisecond each.
 void compute(int batches, double samples = 1) {
   for (int i = 0; i < batches; ++i) {

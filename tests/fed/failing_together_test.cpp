@@ -48,7 +48,7 @@ struct Federation {
 /// The same while the clients' models are tested on each other, where a rank that is asked to stop
 /// stops all.
 TEST(Simulation, RanksFailTogether) {
-  Federation federation(make_fedselect());
+  Federation federation(make_fedavg());
   Simulation& simulation = *federation.simulation;
   const int last = world().size() - 1;
   const auto out_of_luck = [&]() -> bool {
@@ -65,6 +65,9 @@ TEST(Simulation, RanksFailTogether) {
   };
   const std::string expected = "rank " + std::to_string(last) + ": out of luck";
   EXPECT_EQ(heard_of([&] { simulation.train_cohort(0, out_of_luck); }), expected);
+  simulation.train_cohort(0, Simulation::never);
+  EXPECT_EQ(heard_of([&] { simulation.complete_round(0, out_of_luck); }), expected);
+  EXPECT_TRUE(simulation.complete_round(0, Simulation::never));
   EXPECT_EQ(heard_of([&] { simulation.conclude(out_of_luck); }), expected);
   EXPECT_FALSE(simulation.conclude([&] { return world().rank() == last; }));
   EXPECT_TRUE(simulation.conclude([] { return false; }));

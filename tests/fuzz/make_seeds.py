@@ -16,6 +16,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 NEXT_FILE = b"\n--next file--\n"
@@ -67,6 +68,21 @@ def leaf_seeds():
         return json.dumps({"users": users, "num_samples": [2] * len(users), "user_data": data}).encode()
 
     yield "two", [part(["a", "b"]), part(["a"])]
+
+
+def picture(mode, **options):
+    out = io.BytesIO()
+    Image.fromarray(RANDOM.integers(0, 256, (9, 10, 3), dtype=np.uint8)).convert(mode).save(out, **options)
+    return out.getvalue()
+
+
+def image_seeds():
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I"):   # I: 16 bits
+        yield f"png_{mode}", [picture(mode, format="PNG")]
+    for mode in ("L", "RGB", "CMYK"):
+        for progressive in (False, True):
+            yield f"jpeg_{mode}_{progressive}", [picture(mode, format="JPEG", progressive=progressive)]
+    yield "jpeg_restarts", [picture("RGB", format="JPEG", subsampling=0, restart_marker_blocks=1, quality=95)]
 
 
 def safetensors(tensors):

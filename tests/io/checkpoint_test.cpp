@@ -249,6 +249,50 @@ TEST(Checkpoint, FailsOnAllRanksIfTheScratchOfOneIsFull) {
   EXPECT_EQ(Checkpoint(path).header().rounds, kRounds);
 }
 
+/// Between rounds, in an open one, and before its test: what says which is believed of none but the
+/// file that it was written into.
+TEST(Checkpoint, ItsStageIsNotTakenForAnother) {
+  if (world().size() > 1) GTEST_SKIP() << "one reader is enough";
+  const SharedFolder folder;
+  fs::create_directories(folder.path());
+  const fs::path path = folder.path() / "checkpoint.h5";
+  Federation federation(make_fedavg());
+  Simulation& simulation = *federation.simulation;
+  simulation.round(0);
+  for (const Where where : {Where::between_rounds, Where::in_open_round, Where::before_its_test}) {
+    if (where == Where::in_open_round) {
+      simulation.train_cohort(1, after_one());
+    } else if (where == Where::before_its_test) {
+      simulation.train_cohort(1, Simulation::never);
+      ASSERT_FALSE(simulation.complete_round(1, at_once));
+    }
+    write_checkpoint(path, {}, {.rounds = 1, .config = "x", .journal = {}}, simulation, world());
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const auto restore = [&] {
+      Federation other(make_fedavg());
+      const Checkpoint stored(path);
+      stored.restore(*other.simulation);
+      const CheckpointHeader& header = stored.header();
+      return fmt::format("{} {} {}", header.rounds, header.round_is_open, header.round_is_merged);
+    };
+    const std::string expected = restore();
+    int found = 0;
+    for (const std::string name : {"rounds", "round_is_open", "round_is_merged", "version"})
+      for (std::size_t at = bytes.find(name); at < bytes.find(name) + 80; ++at) {
+        std::string damaged = bytes;
+        damaged[at] = static_cast<char>(damaged[at] ^ 1);
+        std::ofstream(path, std::ios::binary) << damaged;
+        try {
+          EXPECT_EQ(restore(), expected) << name << ", byte " << at;
+        } catch (const InputError&) {
+          ++found;
+        }
+      }
+    EXPECT_GT(found, 8);
+  }
+}
+
 struct DamagedRun {
   const char* name;
   std::unique_ptr<Algorithm> (*make)();

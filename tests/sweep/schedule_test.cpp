@@ -64,26 +64,27 @@ TEST(Schedule, AMethodThatDidNotRunYetIsExpectedToTakeWhatOthersTook) {
   EXPECT_EQ(take_all(schedule), (Tasks{{1, 10}, {2, 10}}));
 }
 
-TEST(Schedule, TheShareThatIsDoneGoesByTimesNotByTasks) {
-  Plan plan = plan_of(4, 10);
+TEST(Schedule, WhatIsLeftGoesByTimesNotByTasks) {
+  Plan plan = plan_of(5, 10);
   plan.candidates[2].method = plan.candidates[3].method = "slow";
   plan.trials[1].work = 3;
   Schedule schedule(plan, {});
-  EXPECT_EQ(schedule.share_done(), 0);
-  schedule.finish({0, 10}, 0.5, 1);  // 1 of 1 + 3 + 1 + 1: nobody knows yet how slow "slow" is
-  EXPECT_DOUBLE_EQ(schedule.share_done(), 1. / 6);
-  schedule.finish({2, 10}, 0.5, 9);  // 10 of 1 + 3 + 9 + 9
-  EXPECT_DOUBLE_EQ(schedule.share_done(), 10. / 22);
+  schedule.finish({0, 10}, 0.5, 1);
+  EXPECT_DOUBLE_EQ(schedule.seconds_left(), 3 + 1 + 1 + 1);  // nobody knows how slow "slow" is
+  schedule.finish({2, 10}, 0.5, 9);
+  EXPECT_DOUBLE_EQ(schedule.seconds_left(), 3 + 1 + 9);
+  schedule.finish({4, 10}, std::numeric_limits<double>::quiet_NaN(), 0);  // it failed
+  EXPECT_DOUBLE_EQ(schedule.seconds_left(), 3 + 9);
   schedule.finish({1, 10}, 0.5, 3);
   schedule.finish({3, 10}, 0.5, 9);
-  EXPECT_EQ(schedule.share_done(), 1);
+  EXPECT_EQ(schedule.seconds_left(), 0);
 }
 
-TEST(Schedule, TheShareThatIsDoneCountsRungsToCome) {
+TEST(Schedule, WhatIsLeftCountsRungsToCome) {
   const Plan plan = plan_of(4, 20);
   Schedule schedule(plan, {.first = 5, .factor = 4, .waits = true});
   for (std::size_t trial = 0; trial < 4; ++trial) schedule.finish({trial, 5}, 0.5, 5);
-  EXPECT_DOUBLE_EQ(schedule.share_done(), 20. / 35);  // one goes on for 15 rounds
+  EXPECT_DOUBLE_EQ(schedule.seconds_left(), 15);  // one goes on for 15 rounds
 }
 
 TEST(Schedule, ATaskThatWasGivenBackComesAgain) {
