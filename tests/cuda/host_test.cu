@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "device.hpp"
 #include "host/blocks.hpp"
+#include "host/fiber.hpp"
 #include "kernels.hpp"
 #include "launch.hpp"
 
@@ -356,6 +357,19 @@ TEST(Divider, DividesAsTheProcessorDoes) {
     }
   }
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+/// A fiber that ends in the middle of a function leaves marks on its stack.
+TEST(Stack, LeavesNoMarksOnMemoryThatIsNoLongerItsOwn) {
+  char* bottom = nullptr;
+  {
+    const host::Stack stack;
+    bottom = stack.bottom();
+    ASAN_POISON_MEMORY_REGION(bottom, 64);
+  }
+  EXPECT_EQ(__asan_region_is_poisoned(bottom, host::Stack::kSize), nullptr);
+}
+#endif
 
 TEST(CountOf, RefusesWhatAnIntCantCount) {
   EXPECT_EQ(count_of({.clients = 2, .most = 10}, 5), 50);
