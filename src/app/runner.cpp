@@ -1,12 +1,9 @@
 #include "app/runner.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "app/binding.hpp"
@@ -14,8 +11,6 @@
 #include "app/method_setup.hpp"
 #include "app/stop_signal.hpp"
 #include "files/atomic_file.hpp"
-#include "files/regular_file.hpp"
-#include "io/config_changes.hpp"
 #include "io/manifest.hpp"
 
 namespace fedselect {
@@ -48,31 +43,10 @@ std::string kind_of(std::string device) {
   return device;
 }
 
-std::string read_text(const fs::path& path) {
-  std::ostringstream text;
-  text << open_regular_file(path).rdbuf();
-  return text.str();
-}
-
 const char* open_part(const Simulation& simulation) {
   const auto& open = simulation.open_round();
   if (!open) return "";
   return open->is_merged ? " and the next but for its test" : " and some clients of the next";
-}
-
-/// Of the newest checkpoint that is whole, as far as header and journal tell. Throws InputError if
-/// there is none.
-CheckpointHeader find_header(const fs::path& folder, const JournalBounds& bounds) {
-  std::vector<std::string> damages;
-  for (const char* name : {run_folder::kCheckpoint, run_folder::kPreviousCheckpoint}) {
-    if (!run_folder::holds(folder, name)) continue;
-    try {
-      return read_header(folder, folder / name, bounds);
-    } catch (const InputError& damage) {
-      damages.emplace_back(damage.what());
-    }
-  }
-  throw InputError(fmt::format("{}", fmt::join(damages, "\n")));
 }
 
 }  // namespace
@@ -160,47 +134,6 @@ std::optional<Outcome> Runner::run_method(std::size_t index) {
   return outcome;
 }
 
-/// What is to be done with a method's folder. Throws InputError if it is finished, and can't go on
-/// with this config.
-State Runner::find_state(std::size_t index) const {
-  const fs::path& folder = folders_[index];
-  if (setup_.from_round) return State::interrupted;
-  const State found = setup_.resumes ? run_folder::state_of(folder) : State::unused;
-  if (found != State::finished) return found;
-  const auto stored = read_text(folder / run_folder::kConfig);
-  if (compare_configs(stored, write_config(config_, index)).empty()) return found;
-  if (!run_folder::has_checkpoint(folder))
-    throw InputError(fmt::format(
-        "{}: this run is finished and kept no checkpoint, so it can't go on with another "
-        "config: start a new run (with checkpoint.at_end = true it can get more rounds)",
-        folder.string()));
-  return State::interrupted;
-}
-
-/// Throws InputError if a method can't go on with this config, these data, and what its folder
-/// holds.
-void Runner::require_resumable_run(std::size_t index) const {
-  const fs::path& folder = folders_[index];
-  const State state = find_state(index);
-  if (std::error_code error;
-      state == State::begun && fs::exists(folder / run_folder::kConfig, error))
-    accept(index, read_text(folder / run_folder::kConfig), 0);
-  if (state != State::interrupted) return;
-  const CheckpointHeader header =
-      setup_.from_round
-          ? read_header(folder, run_folder::find_version(folder, *setup_.from_round), bounds())
-          : find_header(folder, bounds());
-  if (setup_.from_round)
-    require_rounds(run_folder::find_version(folder, *setup_.from_round), header,
-                   *setup_.from_round);
-  accept(index, header);
-  require_logged(folder, header.audit);
-}
-
-JournalBounds Runner::bounds() const {
-  return {experiment_.partition.clients(), experiment_.network.layout().tensors().size()};
-}
-
 /// Collective: what is to be done with a method's folder, as the root sees it.
 State Runner::state_of(std::size_t index) {
   std::vector<int> state;
@@ -258,22 +191,6 @@ std::unique_ptr<RunWriter> Runner::open_run(std::size_t index, State state,
   if (state == State::interrupted)
     log_.say(fmt::format("{}: goes on after round {}", title_of(index), writer->rounds_done()));
   return writer;
-}
-
-/// `stored`: the config of a run that began so many rounds.
-void Runner::accept(std::size_t index, const std::string& stored, int rounds) const {
-  require_resumable(stored, write_config(config_, index), rounds, setup_.allowed_changes,
-                    folders_[index].string());
-}
-
-void Runner::accept(std::size_t index, const CheckpointHeader& header) const {
-  accept(index, header.config, header.rounds + (header.round_is_open ? 1 : 0));
-  if (header.data_hash != data_hash_)
-    throw InputError(fmt::format(
-        "{}: the samples, who has which, or what the files of model.initial and faults.unavailable "
-        "hold, are not those of this run: put the files back that it was made with, or start it "
-        "again elsewhere",
-        folders_[index].string()));
 }
 
 void Runner::run_rounds(std::size_t index, Simulation& simulation, RunWriter& writer,
